@@ -1,0 +1,41 @@
+"""
+The seam to the database: what everything above may ask of it, whichever database it is.
+
+A *work* is a plain function of a SQLAlchemy connection. It runs inside a transaction that it
+shares with whoever else is writing at this moment; if it raises, its own changes are undone
+and nobody else's. It must not wait for anything but the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Work = Callable[[Connection], T]
+SharedWork = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+
+
+class Database(Protocol):
+    """What accept, delivery and the rest see of a database."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work in a transaction; return when it is committed and on stable storage."""
+        ...
+
+    async def share(self, work: SharedWork[Item, Result], item: Item) -> Result:
+        """As `write`, but everybody who calls with the same work now shares one call of it."""
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work on a connection that cannot write, beside whatever is being written."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is pending, then let go of the database."""
+        ...

@@ -1,0 +1,172 @@
+"""
+SQLite: one writer connection that everybody shares, and readers that cannot write.
+
+One writer, because two connections that write or checkpoint at once can corrupt the file in
+SQLite 3.7.0 to 3.51.2 (the WAL-reset bug). Statements run on the event loop; COMMIT, which
+waits for the disk, runs beside it, and whoever arrives meanwhile shares the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
+from pillarbox.base.errors import Unavailable
+
+_READERS = 2
+_SLOTS = 200  # compiled statements kept, per connection
+
+Job = tuple[Any, asyncio.Future[Any]]
+
+
+class SqliteDatabase:
+    """The only process that writes this file: see lock.py."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = _engine(path, writes=True)
+        self._readers = _engine(path, writes=False)
+        self._connection: Connection = self._writer.connect()
+        self._committing = ThreadPoolExecutor(1, "pillarbox-commit")
+        self._reading = ThreadPoolExecutor(_READERS, "pillarbox-read")
+        self._pending: dict[SharedWork[Any, Any], list[Job]] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._broken: str | None = None
+        self._closed = False
+
+    async def write(self, work: Work[T]) -> T:
+        def alone(connection: Connection, items: Sequence[None]) -> Sequence[T]:
+            return [work(connection)]
+
+        return await self.share(alone, None)
+
+    async def share(self, work: SharedWork[Item, Result], item: Item) -> Result:
+        if self._broken or self._closed:
+            raise Unavailable(self._broken or "the database is closed")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._pending.setdefault(work, []).append((item, future))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush(), name="group commit")
+        return await future
+
+    async def read(self, work: Work[T]) -> T:
+        def reading() -> T:
+            with self._readers.connect() as connection, connection.begin():
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._reading, reading)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._flushing is not None:
+            await self._flushing
+        self._committing.shutdown()
+        self._reading.shutdown()
+        self._readers.dispose()
+        self._connection.close()
+        self._writer.dispose()
+
+    async def _flush(self) -> None:
+        """Commit until nobody is waiting. Each round takes everybody who came during the last."""
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            round_, self._pending = self._pending, {}
+            jobs = [job for group in round_.values() for job in group]
+            try:
+                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                answers = [
+                    pair for work, group in round_.items() for pair in self._run(work, group)
+                ]
+                await loop.run_in_executor(self._committing, self._commit)
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                self._abandon(jobs, error)
+                continue
+            for future, answer in answers:
+                _settle(future, answer)
+
+    def _run(self, work: SharedWork[Any, Any], jobs: list[Job]) -> list[tuple[Any, Any]]:
+        """Results in order, or, when the shared call fails, each item's own result or error."""
+        try:
+            results = self._guarded(work, [item for item, _ in jobs])
+        except Exception as error:  # noqa: BLE001  handed to the caller, whose error it is
+            if len(jobs) == 1:
+                return [(jobs[0][1], error)]
+            return [answer for job in jobs for answer in self._run(work, [job])]
+        return [(future, result) for (_, future), result in zip(jobs, results, strict=True)]
+
+    def _guarded(self, work: SharedWork[Any, Any], items: list[Any]) -> Sequence[Any]:
+        self._connection.exec_driver_sql("SAVEPOINT work")
+        try:
+            results = work(self._connection, items)
+        except BaseException:
+            self._connection.exec_driver_sql("ROLLBACK TO work")
+            self._connection.exec_driver_sql("RELEASE work")
+            raise
+        self._connection.exec_driver_sql("RELEASE work")
+        return results
+
+    def _commit(self) -> None:
+        self._connection.exec_driver_sql("COMMIT")
+
+    def _abandon(self, jobs: list[Job], error: Exception) -> None:
+        """
+        The round is undone. After a failed sync nobody knows what the disk holds, so a
+        disk error ends the writing for good (fsync is never retried); a full disk does not.
+        """
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if "disk I/O error" in str(cause):
+            self._broken = f"the database could not be written and is closed to new work: {cause}"
+        dbapi = cast("sqlite3.Connection", self._connection.connection.dbapi_connection)
+        if dbapi.in_transaction:
+            dbapi.rollback()
+        for _, future in jobs:
+            _settle(future, Unavailable(f"nothing was stored: {cause}"))
+
+
+def _settle(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():  # its caller has gone; what is committed stays committed
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _engine(path: Path, *, writes: bool) -> Engine:
+    def connect() -> sqlite3.Connection:
+        mode = "rw" if writes else "ro"
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,  # transactions are begun and ended by us, in words
+            check_same_thread=False,
+            timeout=10,
+            cached_statements=_SLOTS,
+        )
+        for pragma in _WRITER_PRAGMAS if writes else _READER_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    if writes:
+        return create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    return create_engine(
+        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=_READERS, max_overflow=0
+    )
+
+
+_WRITER_PRAGMAS = (
+    "foreign_keys = ON",
+    "synchronous = FULL",  # a commit is on stable storage before anybody hears of it
+    "journal_size_limit = 67108864",
+    "temp_store = MEMORY",
+    "cache_size = -16384",
+)
+_READER_PRAGMAS = ("query_only = ON", "temp_store = MEMORY")

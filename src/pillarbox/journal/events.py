@@ -1,0 +1,186 @@
+"""
+Everything that happens, one dataclass an event. The docstring is its documentation.
+
+One catalogue of names serves the journal, the log, the timeline of a message and, later,
+webhooks. A field is a fact that somebody may filter by; nothing here is secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event can say: which message, delivery and relay it is about, and who did it."""
+
+    name: ClassVar[str] = ""
+
+    message_id: str | None = None
+    delivery_id: str | None = None
+    relay_id: str | None = None
+    principal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAccepted(Event):
+    """A message and its deliveries are stored; from here on it is not lost."""
+
+    name: ClassVar[str] = "message.accepted"
+
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRelayed(Event):
+    """The relay answered 2yz to the final dot and took responsibility."""
+
+    name: ClassVar[str] = "delivery.relayed"
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDeferred(Event):
+    """The relay did not take it now. It is tried again at next_attempt_at."""
+
+    name: ClassVar[str] = "delivery.deferred"
+
+    answer: str
+    next_attempt_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFailed(Event):
+    """The relay refused it for good, or there is no attempt left. It is not tried again."""
+
+    name: ClassVar[str] = "delivery.failed"
+
+    answer: str
+    blame: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryUncertain(Event):
+    """No answer came after the final dot: the relay may have it. next_attempt_at may be null."""
+
+    name: ClassVar[str] = "delivery.uncertain"
+
+    answer: str
+    next_attempt_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReturned(Event):
+    """An attempt ended through no fault of the mail; it waits in the queue and nothing counts."""
+
+    name: ClassVar[str] = "delivery.returned"
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryExpired(Event):
+    """Its time ran out before a relay took it."""
+
+    name: ClassVar[str] = "delivery.expired"
+
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryCancelled(Event):
+    """A person or program withdrew it before it was relayed."""
+
+    name: ClassVar[str] = "delivery.cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRetried(Event):
+    """A person or program put it back in the queue, due at once."""
+
+    name: ClassVar[str] = "delivery.retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayAdded(Event):
+    """A relay was added."""
+
+    name: ClassVar[str] = "relay.added"
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayChanged(Event):
+    """A relay has a new version; fields names what differs. Values of secrets are never told."""
+
+    name: ClassVar[str] = "relay.changed"
+
+    relay: str
+    version: int
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRemoved(Event):
+    """A relay was removed. Mail that waited for it is held."""
+
+    name: ClassVar[str] = "relay.removed"
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRested(Event):
+    """A relay could not be used and rests until the given time; its mail waits."""
+
+    name: ClassVar[str] = "relay.rested"
+
+    relay: str
+    cause: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySuspended(Event):
+    """A relay needs a person, for example a new password; its mail waits and loses no attempts."""
+
+    name: ClassVar[str] = "relay.suspended"
+
+    relay: str
+    cause: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayResumed(Event):
+    """A relay that rested or was suspended carries mail again."""
+
+    name: ClassVar[str] = "relay.resumed"
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCreated(Event):
+    """An API key was made. The key itself was shown once and is not kept."""
+
+    name: ClassVar[str] = "key.created"
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRevoked(Event):
+    """An API key was revoked; requests with it are refused from now on."""
+
+    name: ClassVar[str] = "key.revoked"
+
+    key: str
+
+
+def catalogue() -> dict[str, type[Event]]:
+    """Every event by its name."""
+    return {kind.name: kind for kind in Event.__subclasses__()}

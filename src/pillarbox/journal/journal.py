@@ -1,0 +1,84 @@
+"""The journal: events in the order they were committed, each beside the change it tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, insert, select
+
+from pillarbox.base.db.schema import Moment, metadata
+from pillarbox.journal.events import Event
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("message_id", String(40)),
+    Column("delivery_id", String(40)),
+    Column("relay_id", String(40)),
+    Column("principal", String(80)),
+    Column("facts", JSON, nullable=False),
+)
+
+_about_message = events.c.message_id.is_not(None)
+Index(
+    "events_by_message",
+    events.c.message_id,
+    sqlite_where=_about_message,
+    postgresql_where=_about_message,
+)
+Index("events_by_at", events.c.at)
+
+_COMMON = tuple(field.name for field in fields(Event))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as the journal keeps it. id counts up and is the cursor for readers."""
+
+    id: int
+    at: datetime
+    name: str
+    message_id: str | None
+    delivery_id: str | None
+    relay_id: str | None
+    principal: str | None
+    facts: dict[str, Any]
+
+
+def write(connection: Connection, happened: Sequence[tuple[datetime, Event]]) -> None:
+    """In the caller's transaction: a change and its event are committed together or not at all."""
+    if happened:
+        connection.execute(insert(events), [_row(at, event) for at, event in happened])
+
+
+def of_message(connection: Connection, message_id: str) -> list[Entry]:
+    """The timeline of a message, oldest first."""
+    query = select(events).where(events.c.message_id == message_id).order_by(events.c.id)
+    return [Entry(*row) for row in connection.execute(query)]
+
+
+def after(connection: Connection, cursor: int, *, limit: int) -> list[Entry]:
+    """Entries with an id above cursor, oldest first."""
+    query = select(events).where(events.c.id > cursor).order_by(events.c.id).limit(limit)
+    return [Entry(*row) for row in connection.execute(query)]
+
+
+def forget_before(connection: Connection, moment: datetime) -> int:
+    """Drop entries older than moment; return how many."""
+    return connection.execute(events.delete().where(events.c.at < moment)).rowcount
+
+
+def _row(at: datetime, event: Event) -> dict[str, Any]:
+    row = {name: getattr(event, name) for name in _COMMON}
+    facts = {
+        field.name: getattr(event, field.name)
+        for field in fields(event)
+        if field.name not in _COMMON
+    }
+    return {"at": at, "name": event.name, **row, "facts": facts}

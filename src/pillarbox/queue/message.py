@@ -1,0 +1,166 @@
+"""What the queue holds and gives out: values, as the other packages see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pillarbox.mail.content import Content
+from pillarbox.mail.envelope import Envelope
+from pillarbox.mail.outcome import Outcome
+from pillarbox.queue.state import DeliveryState, summary
+from pillarbox.queue.streams import Stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """
+    A message ready to be stored: checked, composed, its relay chosen.
+
+    subject and from_header are decoded text for lists; the truth is in the content.
+    """
+
+    id: str
+    accepted_at: datetime
+    inlet: str
+    principal: str
+    stream: Stream
+    relay_id: str
+    envelope: Envelope
+    content: Content
+    from_header: str
+    subject: str
+    message_id_header: str
+    expires_at: datetime
+    send_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    delivery_ids: tuple[str, ...]
+    idempotency: Idempotency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's key for this request, and a SHA-256 of the request to tell a repeat by."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a message is stored. replayed: an earlier request with the same key stored it."""
+
+    message_id: str
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """One forward path in a worker's hands. Only the holder of the fence may end the attempt."""
+
+    id: str
+    forward_path: str
+    fence: int
+    attempts: int  # that counted, before this one
+    tries: int  # all, with this one
+    in_doubt: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Deliveries of one message to one relay that travel in one transaction."""
+
+    message_id: str
+    relay_id: str
+    stream: Stream
+    envelope: Envelope
+    size: int
+    is_eight_bit: bool
+    needs_smtputf8: bool
+    claimed_at: datetime
+    deliveries: tuple[ClaimedDelivery, ...]
+    octets: bytes | None = None  # None when too large to travel with the claim
+
+    @property
+    def tickets(self) -> tuple[tuple[str, int], ...]:
+        """(delivery id, fence) of each."""
+        return tuple((delivery.id, delivery.fence) for delivery in self.deliveries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """The connection that an attempt was made on, told once for all its attempts."""
+
+    id: str
+    opened_at: datetime
+    host: str
+    address: str
+    tls: dict[str, str] | None
+    mechanism: str | None
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of one delivery, as it ended."""
+
+    id: str
+    message_id: str
+    delivery: ClaimedDelivery
+    stream: Stream
+    relay_id: str
+    relay_version: int
+    session_id: str | None
+    started_at: datetime
+    ended_at: datetime
+    outcome: Outcome
+    advice: str | None
+    transcript: str
+    chance: float  # in [0, 1), spreads the next attempts
+    session: SessionFacts | None = None  # set on the first attempt of a session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as a reader sees it."""
+
+    id: str
+    to: str
+    state: DeliveryState
+    relay_id: str
+    attempts: int
+    tries: int
+    due_at: datetime | None
+    changed_at: datetime
+    answer: str | None
+    advice: str | None
+    possible_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message as a reader sees it, without its content."""
+
+    id: str
+    accepted_at: datetime
+    inlet: str
+    principal: str
+    stream: str
+    relay_id: str
+    reverse_path: str | None
+    from_header: str
+    subject: str
+    message_id_header: str
+    size: int
+    send_at: datetime | None
+    expires_at: datetime
+    tags: tuple[str, ...]
+    metadata: dict[str, str]
+    deliveries: tuple[Delivery, ...]
+
+    @property
+    def state(self) -> DeliveryState:
+        return summary({delivery.state for delivery in self.deliveries})

@@ -1,0 +1,210 @@
+"""Write down how attempts ended, once, and only by whoever still holds the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+
+from pillarbox.journal import journal
+from pillarbox.journal.events import DeliveryReturned, DeliveryUncertain, Event
+from pillarbox.mail.outcome import Failed, Relayed, Unknown
+from pillarbox.mail.reply import Reply
+from pillarbox.queue.message import Attempt
+from pillarbox.queue.settle import Settlement, after_doubt, settle, words
+from pillarbox.queue.state import FINAL, DeliveryState
+from pillarbox.queue.streams import STREAMS
+from pillarbox.queue.tables import attempts, deliveries, messages, sessions
+
+_NO_ANSWER = "no answer was seen after the final dot; the program had stopped"
+_STOPPED = "the attempt was cut short before the final dot; nothing was sent"
+
+_settle_delivery = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("key"))
+    .values(
+        state=bindparam("state"),
+        due_at=bindparam("due_at"),
+        expires_at=bindparam("expires_at"),
+        attempts=deliveries.c.attempts + bindparam("counted"),
+        in_doubt=bindparam("in_doubt"),
+        lease_until=None,
+        pointed_at=None,
+        changed_at=bindparam("changed_at"),
+        answer=bindparam("answer"),
+        advice=bindparam("advice"),
+    )
+)
+
+
+def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
+    """
+    Whether each attempt was recorded; False when somebody else holds the delivery by now.
+
+    Attempt, new state and event are one transaction.
+    """
+    held = _held(connection, [(each.delivery.id, each.delivery.fence) for each in ended])
+    current = [each for each in ended if (each.delivery.id, each.delivery.fence) in held]
+    settled = [(each, settle(each)) for each in current]
+    if settled:
+        connection.execute(_settle_delivery, [_delivery_row(*pair) for pair in settled])
+        connection.execute(insert(attempts), [_attempt_row(each) for each in current])
+        _tell_sessions(connection, current)
+        journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
+    return [(each.delivery.id, each.delivery.fence) in held for each in ended]
+
+
+def recover(connection: Connection, now: datetime, *, everything: bool) -> int:
+    """
+    Take back deliveries whose worker is gone; return how many.
+
+    Before the point of no return nothing was sent: queued again. After it nobody knows:
+    uncertain. everything is for a start that knows itself alone; otherwise only leases that
+    have run out are taken.
+    """
+    columns = deliveries.c
+    lost = (
+        select(deliveries, messages.c.stream).join(messages).where(columns.lease_until.is_not(None))
+    )
+    if not everything:
+        lost = lost.where(columns.lease_until < now)
+    rows = connection.execute(lost).all()
+    taken = [_taken_back(row, now) for row in rows]
+    if taken:
+        connection.execute(_settle_delivery, [row for row, _ in taken])
+        journal.write(connection, [(now, event) for _, event in taken])
+    return len(rows)
+
+
+def _tell_sessions(connection: Connection, current: Sequence[Attempt]) -> None:
+    """Each session once, with the first of its attempts that is recorded."""
+    told = {each.session.id: _session_row(each) for each in current if each.session is not None}
+    if told:
+        known = select(sessions.c.id).where(sessions.c.id.in_(told))
+        for session_id in connection.scalars(known):
+            del told[session_id]
+    if told:
+        connection.execute(insert(sessions), list(told.values()))
+
+
+def _held(connection: Connection, tickets: list[tuple[str, int]]) -> set[tuple[str, int]]:
+    query = (
+        select(deliveries.c.id, deliveries.c.fence)
+        .where(
+            tuple_(deliveries.c.id, deliveries.c.fence).in_(tickets),
+            deliveries.c.state == DeliveryState.SENDING.value,
+        )
+        .with_for_update()
+    )
+    return {(row.id, row.fence) for row in connection.execute(query)}
+
+
+def _delivery_row(attempt: Attempt, made: Settlement) -> dict[str, Any]:
+    return {
+        "key": attempt.delivery.id,
+        "state": made.state.value,
+        "due_at": made.due_at,
+        "expires_at": _expiry(made.state, made.due_at, attempt.delivery.expires_at),
+        "counted": int(made.counts),
+        "in_doubt": attempt.delivery.in_doubt or made.state is DeliveryState.UNCERTAIN,
+        "changed_at": attempt.ended_at,
+        "answer": _answer(attempt),
+        "advice": attempt.advice,
+    }
+
+
+def _expiry(state: DeliveryState, due_at: datetime | None, expires_at: datetime) -> datetime | None:
+    """What is final, or left to a person in doubt, must not turn into `expired` later."""
+    is_settled = state in FINAL or (state is DeliveryState.UNCERTAIN and due_at is None)
+    return None if is_settled else expires_at
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    outcome = attempt.outcome
+    reply = _reply(attempt)
+    failed = outcome if isinstance(outcome, Failed) else None
+    return {
+        "id": attempt.id,
+        "delivery_id": attempt.delivery.id,
+        "number": attempt.delivery.tries,
+        "relay_id": attempt.relay_id,
+        "relay_version": attempt.relay_version,
+        "session_id": attempt.session_id,
+        "started_at": attempt.started_at,
+        "ended_at": attempt.ended_at,
+        "outcome": type(outcome).__name__.lower(),
+        "stage": failed.stage.value if failed else None,
+        "blame": failed.blame.value if failed else None,
+        "permanent": failed.permanent if failed else None,
+        "code": reply.code if reply else None,
+        "enhanced": str(reply.enhanced) if reply and reply.enhanced else None,
+        "answer": _answer(attempt),
+        "advice": attempt.advice,
+        "transcript": attempt.transcript,
+    }
+
+
+def _reply(attempt: Attempt) -> Reply | None:
+    match attempt.outcome:
+        case Relayed(reply=reply):
+            return reply
+        case Failed(answer=Reply() as reply):
+            return reply
+    return None
+
+
+def _answer(attempt: Attempt) -> str:
+    match attempt.outcome:
+        case Relayed(reply=reply):
+            return str(reply)
+        case Failed(answer=answer):
+            return words(answer)
+        case Unknown(cause=cause):
+            return cause
+
+
+def _session_row(attempt: Attempt) -> dict[str, Any]:
+    session = attempt.session
+    assert session is not None
+    return {
+        "id": session.id,
+        "relay_id": attempt.relay_id,
+        "relay_version": attempt.relay_version,
+        "opened_at": session.opened_at,
+        "host": session.host,
+        "address": session.address,
+        "tls": session.tls,
+        "mechanism": session.mechanism,
+        "transcript": session.transcript,
+    }
+
+
+def _taken_back(row: Any, now: datetime) -> tuple[dict[str, Any], Event]:
+    about = {
+        "message_id": row.message_id,
+        "delivery_id": row.id,
+        "relay_id": row.relay_id,
+    }
+    is_uncertain = row.pointed_at is not None
+    answer = _NO_ANSWER if is_uncertain else _STOPPED
+    due_at: datetime | None = now
+    event: Event = DeliveryReturned(**about, answer=answer)
+    if is_uncertain:
+        due_at = after_doubt(STREAMS[row.stream], now, row.expires_at)
+        event = DeliveryUncertain(
+            **about, answer=answer, next_attempt_at=due_at.isoformat() if due_at else None
+        )
+    state = DeliveryState.UNCERTAIN if is_uncertain else DeliveryState.QUEUED
+    return {
+        "key": row.id,
+        "state": state.value,
+        "due_at": due_at,
+        "expires_at": _expiry(state, due_at, row.expires_at),
+        "counted": int(is_uncertain),
+        "in_doubt": row.in_doubt or is_uncertain,
+        "changed_at": now,
+        "answer": answer,
+        "advice": None,
+    }, event
