@@ -117,7 +117,7 @@ idempotency_keys = Table(
     Column("scope", String(80), primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
-    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", String(40), nullable=False),
     Column("created_at", Moment, nullable=False),
 )
 
