@@ -1,0 +1,201 @@
+"""
+What somebody wants a relay to become, as they typed it.
+
+A field that is absent stays as it is. Null, or nothing in a form, goes back to the default.
+A secret is kept, replaced or cleared, and is never compared with a mask.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.base.secret import Secret
+from pillarbox.relays.certificates import fits, public_key_of
+from pillarbox.relays.contradictions import contradictions, missing_secrets
+from pillarbox.relays.defaults import FOLLOWING, settle
+from pillarbox.relays.fields import READERS, read_name
+from pillarbox.relays.relay import Auth, RelayKind, RelaySettings, Slot, attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Leave the stored secret as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Store this one. public_key is a private key's public half (DER), to match a certificate."""
+
+    secret: Secret
+    public_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget the stored secret."""
+
+
+SecretChange = Keep | Replace | Clear
+
+_SLOTS = frozenset(slot.value for slot in Slot)
+_DEFAULTS = {each.name: each.default for each in fields(RelaySettings)}
+_KNOWN = (*READERS, *Slot, "name")
+_OTHER_WORDS = {
+    "server": "host",
+    "hostname": "host",
+    "smtp_host": "host",
+    "smtp_port": "port",
+    "ssl": "tls",
+    "secure": "tls",
+    "encryption": "tls",
+    "starttls": "tls",
+    "security": "tls",
+    "user": "username",
+    "login": "username",
+    "pass": "password",
+    "sender": "from",
+    "from_address": "from",
+    "timeout": "command_timeout_seconds",
+    "ca": "authorities",
+    "provider": "preset",
+    "service": "preset",
+    "type": "kind",
+}
+_UNSAYABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_MASK = re.compile(r"[•●∙·⁕＊…]+|\*{3,}|\W*(redacted|hidden|masked|unchanged)\W*|Secret\(…\)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayChange:
+    """
+    A change, read field by field. Build it with `read`.
+
+    values holds what was typed, by JSON name; a field that was null has its default, or
+    None where the default follows other fields. secrets has an entry for every slot.
+    faults are the fields that could not be read.
+    """
+
+    name: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[Slot, SecretChange] = field(default_factory=dict)
+    faults: tuple[Invalid, ...] = ()
+
+    @classmethod
+    def read(cls, typed: Mapping[str, object]) -> RelayChange:
+        """Never raises: what cannot be read is among `problems`."""
+        faults: list[Invalid] = []
+        values: dict[str, Any] = {}
+        secrets: dict[Slot, SecretChange] = dict.fromkeys(Slot, Keep())
+        for name, raw in typed.items():
+            try:
+                if name in _SLOTS:
+                    secrets[Slot(name)] = _read_secret(Slot(name), raw)
+                else:
+                    values[name] = _read_value(name, raw)
+            except Invalid as fault:
+                faults.append(fault.under(name))
+        return cls(values.pop("name", None), values, secrets, tuple(faults))
+
+    def problems(
+        self,
+        current: RelaySettings | None = None,
+        *,
+        stored: Collection[Slot] = (),
+        secrets_may_follow: bool = False,
+    ) -> tuple[Invalid, ...]:
+        """
+        Everything that stands against it, each with its field.
+
+        `stored` are the slots that hold a secret now. `secrets_may_follow` is for imports,
+        which bring none: the relay then waits for them.
+        """
+        settled = settle(self.values, current, signs_in=self._brings(Slot.PASSWORD))
+        rules = [*contradictions(settled), *self._misplaced_secrets(settled)]
+        if not secrets_may_follow:
+            rules += missing_secrets(settled, self._held(stored))
+        unreadable = {fault.field for fault in self.faults}
+        return (*self.faults, *(rule for rule in rules if rule.field not in unreadable))
+
+    def apply_to(self, current: RelaySettings | None = None) -> RelaySettings:
+        """
+        The settings as they would be. Raises Rejected when they contradict themselves.
+
+        Whether a secret is missing is for `problems` to say: these settings have none.
+        """
+        if problems := self.problems(current, secrets_may_follow=True):
+            raise Rejected(problems)
+        return settle(self.values, current, signs_in=self._brings(Slot.PASSWORD))
+
+    def _brings(self, slot: Slot) -> bool:
+        return isinstance(self.secrets.get(slot), Replace)
+
+    def _held(self, stored: Collection[Slot]) -> frozenset[Slot]:
+        """The slots that hold a secret afterwards, unless the destination changes under it."""
+        kept = {slot for slot in stored if not isinstance(self.secrets.get(slot), Clear)}
+        return frozenset(kept | {slot for slot in Slot if self._brings(slot)})
+
+    def _misplaced_secrets(self, settled: RelaySettings) -> Iterator[Invalid]:
+        """Secrets that nothing would use, and a key that is not the certificate's."""
+        for slot, change in self.secrets.items():
+            if isinstance(change, Replace) and (why := _why_unused(slot, change, settled)):
+                yield Invalid(why, field=slot.value)
+
+
+def _read_value(name: str, raw: object) -> Any:
+    if name == "name":
+        return read_name(raw)
+    if name not in READERS:
+        raise Invalid(f"there is no setting “{name}”{_meant(name)}")
+    if raw is None or (isinstance(raw, str) and not raw.strip()):
+        return None if name in FOLLOWING else _DEFAULTS[attribute(name)]
+    return READERS[name](raw)
+
+
+def _meant(name: str) -> str:
+    word = name.casefold().replace("-", "_")
+    close = (
+        [_OTHER_WORDS[word]] if word in _OTHER_WORDS else difflib.get_close_matches(word, _KNOWN, 1)
+    )
+    return f". Did you mean {close[0]}?" if close else ""
+
+
+def _read_secret(slot: Slot, raw: object) -> SecretChange:
+    """Null clears, text replaces. Anything that reading a relay shows is refused."""
+    if raw is None:
+        return Clear()
+    if not isinstance(raw, str):
+        raise Invalid("a secret is a text. Leave the field out to keep the one that is stored")
+    if not raw:
+        raise Invalid("this is empty. Leave the field out to keep the secret, null removes it")
+    if _MASK.fullmatch(raw.strip()):
+        raise Invalid(
+            "this is a mask, not a secret. Leave the field out to keep the one that is stored"
+        )
+    if slot is Slot.CLIENT_KEY:
+        return Replace(Secret(raw), public_key_of(raw))
+    if _UNSAYABLE.search(raw):
+        raise Invalid("this has a line end or another control character in it")
+    return Replace(Secret(raw))
+
+
+def _why_unused(slot: Slot, change: Replace, settled: RelaySettings) -> str | None:
+    certificate = settled.client_certificate
+    match slot:
+        case Slot.PASSWORD if settled.kind is not RelayKind.SMTP:
+            return f"a {settled.kind.value} relay signs in nowhere. Leave the password out"
+        case Slot.PASSWORD if settled.auth is Auth.NONE:
+            return (
+                "with auth none nobody asks for a password. Set auth to password, or leave it out"
+            )
+        case Slot.PROXY_PASSWORD if settled.proxy_username is None:
+            return "a proxy password needs a proxy_username"
+        case Slot.CLIENT_KEY if certificate is None:
+            return "a client key needs its client_certificate"
+        case Slot.CLIENT_KEY if certificate and not fits(certificate, change.public_key):
+            return "this key belongs to another certificate"
+    return None

@@ -1,0 +1,283 @@
+"""
+Where mail goes: a server, our account on it, and its manners. Values only, no secrets.
+
+They come from relays/change.py, which refuses what cannot work. Secrets stand apart, in
+slots, each sealed for the destination that relays/binding.py spells out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any
+
+from pillarbox.base.errors import Unusable
+from pillarbox.base.secret import Secret
+from pillarbox.mail.mailbox import Mailbox
+from pillarbox.smtp.endpoint import (
+    Credentials,
+    Deadlines,
+    Endpoint,
+    Mechanism,
+    Proxy,
+    ProxyKind,
+    TlsMode,
+    Trust,
+)
+
+Json = dict[str, Any]
+"""An object of JSON types."""
+
+FALLBACK_EHLO_NAME = "localhost"
+_EHLO_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.I
+)
+
+
+class RelayKind(Enum):
+    SMTP = "smtp"
+    SANDBOX = "sandbox"  # keeps mail for people to look at, and sends nothing
+    PICKUP = "pickup"  # writes each message as a file into a folder
+
+
+class Auth(Enum):
+    """
+    How we say who we are.
+
+    Signing in with a grant (OAuth 2.0) will be a third one, with its own slots and its
+    token URL in the binding. Until it exists it is not offered.
+    """
+
+    NONE = "none"
+    PASSWORD = "password"  # noqa: S105 - the name of the method, not a password
+
+
+class Slot(StrEnum):
+    """The secrets a relay may have. Each is sealed on its own: see relays/binding.py."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of the slot
+    PROXY_PASSWORD = "proxy_password"  # noqa: S105 - the name of the slot
+    CLIENT_KEY = "client_key"  # PEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """What the slots hold, opened."""
+
+    password: Secret | None = None
+    proxy_password: Secret | None = None
+    client_key: Secret | None = None
+
+
+_RFC = Deadlines()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """
+    Everything about a relay but its name and its secrets.
+
+    Field names are the names in JSON, but for `from_`. host is in lower-case A-labels or
+    an IP address without brackets. authorities and client_certificate are PEM text, pin
+    is the SHA-256 of the certificate in hexadecimal, minimum_tls is "1.2" or "1.3".
+    """
+
+    kind: RelayKind = RelayKind.SMTP
+    preset: str | None = None  # whose facts these are; also picks the sentences in replies.toml
+
+    host: str = ""
+    port: int = 465
+    tls: TlsMode = TlsMode.IMPLICIT
+    auth: Auth = Auth.NONE
+    username: str | None = None
+    mechanism: Mechanism | None = None  # None: the strongest one that is offered
+
+    from_: Mailbox | None = None
+    reply_to: Mailbox | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    authorities: str | None = None
+    pin: str | None = None
+    server_name: str | None = None
+    minimum_tls: str = "1.2"
+    client_certificate: str | None = None
+
+    ehlo_name: str | None = None
+    local_address: str | None = None
+    proxy_kind: ProxyKind | None = None
+    proxy_host: str | None = None
+    proxy_port: int | None = None
+    proxy_username: str | None = None
+
+    connect_timeout_seconds: float = _RFC.connect
+    greeting_timeout_seconds: float = _RFC.greeting
+    command_timeout_seconds: float = _RFC.command
+    final_timeout_seconds: float = _RFC.final
+
+    max_connections: int = 5
+    messages_per_minute: int | None = None
+    messages_per_connection: int = 100
+    connection_age_seconds: int = 300
+
+    directory: str | None = None  # pickup: an absolute path
+
+    def to_json(self) -> Json:
+        """
+        What differs from the defaults, in JSON types.
+
+        Where secrets go is always written down: a default that changes in a later version
+        must not move anybody's mail.
+        """
+        written = _ALWAYS[self.kind]
+        return {
+            json_name(each.name): _encode(getattr(self, each.name))
+            for each in dataclasses.fields(self)
+            if each.name in written or getattr(self, each.name) != each.default
+        }
+
+    def shown(self, name: str) -> Any:
+        """One field by its JSON name, in JSON types."""
+        return _encode(getattr(self, attribute(name)))
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> RelaySettings:
+        """Reads what to_json wrote. Raises Unusable when a newer version wrote it."""
+        if unknown := sorted(set(fields) - FIELD_NAMES):
+            raise Unusable(
+                f"a relay has settings that this version does not know ({', '.join(unknown)})."
+                " Start the version that wrote them"
+            )
+        return cls(**{attribute(name): _decode(name, value) for name, value in fields.items()})
+
+
+_ALWAYS = {
+    RelayKind.SMTP: frozenset({"kind", "host", "port", "tls", "auth"}),
+    RelayKind.SANDBOX: frozenset({"kind"}),
+    RelayKind.PICKUP: frozenset({"kind", "directory"}),
+}
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "kind": RelayKind,
+    "tls": TlsMode,
+    "auth": Auth,
+    "mechanism": Mechanism,
+    "proxy_kind": ProxyKind,
+    "from": Mailbox.parse,
+    "reply_to": Mailbox.parse,
+    "headers": lambda headers: tuple(headers.items()),
+}
+
+
+def json_name(attribute: str) -> str:
+    """The field in JSON: `from` is a keyword of Python and nowhere else."""
+    return attribute.removesuffix("_")
+
+
+def attribute(name: str) -> str:
+    """The other way round."""
+    return "from_" if name == "from" else name
+
+
+FIELD_NAMES = frozenset(json_name(each.name) for each in dataclasses.fields(RelaySettings))
+
+
+def endpoint(
+    settings: RelaySettings,
+    secrets: Secrets,
+    *,
+    ehlo_name: str = FALLBACK_EHLO_NAME,
+    allow_private: bool = True,
+) -> Endpoint:
+    """Where a session goes. `ehlo_name` is used unless the relay has its own."""
+    return Endpoint(
+        host=settings.host,
+        port=settings.port,
+        tls=settings.tls,
+        trust=_trust(settings, secrets),
+        proxy=_proxy(settings, secrets),
+        ehlo_name=settings.ehlo_name or ehlo_name,
+        local_address=settings.local_address,
+        deadlines=_deadlines(settings),
+        allow_private=allow_private,
+    )
+
+
+def credentials(settings: RelaySettings, secrets: Secrets) -> Credentials | None:
+    """Who we are there; None where nobody asks. Raises Unusable when the password is gone."""
+    if settings.auth is Auth.NONE:
+        return None
+    if settings.username is None or secrets.password is None:
+        raise Unusable("this relay has no password. Enter it again")
+    return Credentials(
+        username=settings.username, secret=secrets.password, mechanism=settings.mechanism
+    )
+
+
+def ehlo_name_from(host: str | None) -> str:
+    """
+    What we call ourselves (RFC 5321 §4.1.4): the host of the base URL if it may be said.
+
+    An IP address is said as an address literal (§4.1.3). Never anything but ASCII: servers
+    close the connection.
+    """
+    if not host:
+        return FALLBACK_EHLO_NAME
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower() if _EHLO_NAME.fullmatch(host) else FALLBACK_EHLO_NAME
+    if address.is_loopback or address.is_unspecified:
+        return FALLBACK_EHLO_NAME
+    return f"[IPv6:{address.compressed}]" if address.version == 6 else f"[{address}]"
+
+
+def _trust(settings: RelaySettings, secrets: Secrets) -> Trust:
+    return Trust(
+        authorities=settings.authorities,
+        pin=settings.pin,
+        server_name=settings.server_name,
+        minimum_version=settings.minimum_tls,
+        client_certificate=settings.client_certificate,
+        client_key=secrets.client_key,
+    )
+
+
+def _proxy(settings: RelaySettings, secrets: Secrets) -> Proxy | None:
+    if not (settings.proxy_kind and settings.proxy_host and settings.proxy_port):
+        return None
+    return Proxy(
+        kind=settings.proxy_kind,
+        host=settings.proxy_host,
+        port=settings.proxy_port,
+        username=settings.proxy_username,
+        password=secrets.proxy_password,
+    )
+
+
+def _deadlines(settings: RelaySettings) -> Deadlines:
+    return Deadlines(
+        connect=settings.connect_timeout_seconds,
+        greeting=settings.greeting_timeout_seconds,
+        command=settings.command_timeout_seconds,
+        final=settings.final_timeout_seconds,
+    )
+
+
+def _encode(value: object) -> object:
+    match value:
+        case Enum():
+            return value.value
+        case Mailbox():
+            return str(value)
+        case tuple():
+            return dict(value)
+    return value
+
+
+def _decode(name: str, value: Any) -> Any:
+    decoder = _DECODERS.get(name)
+    return value if decoder is None or value is None else decoder(value)

@@ -1,0 +1,105 @@
+"""
+When a relay rests: its mail waits and loses no attempts, and one delivery at a time probes it.
+
+A relay that cannot be reached comes back by itself, soon at first. One that needs a person
+(a wrong password, a closed account) is probed rarely, so that no account is locked by us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, insert, select
+
+from pillarbox.journal import journal
+from pillarbox.journal.events import Event, RelayRested, RelayResumed, RelaySuspended
+from pillarbox.relays.tables import relay_rests
+
+_REST = tuple(timedelta(seconds=each) for each in (5, 15, 60, 120, 300, 600, 900))
+_NEEDS_PERSON = tuple(timedelta(minutes=each) for each in (15, 60))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Why a relay is not used now, and when it is probed next."""
+
+    relay_id: str
+    since: datetime
+    until: datetime
+    failures: int
+    needs_person: bool
+    cause: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A failure that was the relay's. advice is an id of replies.toml."""
+
+    relay_id: str
+    relay_name: str
+    needs_person: bool
+    cause: str
+    advice: str
+
+
+def rest_after(trouble: Trouble, before: Rest | None, now: datetime) -> Rest:
+    """The rest that follows a failure; each further failure in a row rests longer."""
+    failures = before.failures + 1 if before else 1
+    waits = _NEEDS_PERSON if trouble.needs_person else _REST
+    return Rest(
+        relay_id=trouble.relay_id,
+        since=before.since if before else now,
+        until=now + waits[min(failures, len(waits)) - 1],
+        failures=failures,
+        needs_person=trouble.needs_person,
+        cause=trouble.cause,
+        advice=trouble.advice,
+    )
+
+
+def rests(connection: Connection) -> dict[str, Rest]:
+    """The relays that rest, by id."""
+    return {row.relay_id: Rest(**row._mapping) for row in connection.execute(select(relay_rests))}
+
+
+def rest(connection: Connection, trouble: Trouble, now: datetime) -> Rest:
+    """
+    Rest a relay. While a rest lasts, further failures of sessions that were already under
+    way change nothing.
+    """
+    before = rests(connection).get(trouble.relay_id)
+    if before is not None and now < before.until:
+        return before
+    after = rest_after(trouble, before, now)
+    connection.execute(delete(relay_rests).where(relay_rests.c.relay_id == trouble.relay_id))
+    connection.execute(insert(relay_rests), _row(after))
+    if before is None or before.needs_person != after.needs_person:
+        journal.write(connection, [(now, _event(after, trouble.relay_name))])
+    return after
+
+
+def resume(connection: Connection, relay_id: str, relay_name: str, now: datetime) -> bool:
+    """End a rest, if there is one; whether there was."""
+    ended = connection.execute(delete(relay_rests).where(relay_rests.c.relay_id == relay_id))
+    if ended.rowcount:
+        journal.write(connection, [(now, RelayResumed(relay_id=relay_id, relay=relay_name))])
+    return bool(ended.rowcount)
+
+
+def _row(each: Rest) -> dict[str, object]:
+    return {column.name: getattr(each, column.name) for column in relay_rests.columns}
+
+
+def _event(after: Rest, relay_name: str) -> Event:
+    if after.needs_person:
+        return RelaySuspended(
+            relay_id=after.relay_id, relay=relay_name, cause=after.cause, advice=after.advice
+        )
+    return RelayRested(
+        relay_id=after.relay_id,
+        relay=relay_name,
+        cause=after.cause,
+        until=after.until.isoformat(),
+    )

@@ -1,0 +1,43 @@
+"""Relays as rows: what each is now, every version it had, and whether it rests."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, String, Table, Text, text
+
+from pillarbox.base.db.schema import Moment, metadata
+
+relays = Table(
+    "relays",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("version", Integer, nullable=False),
+    Column("is_default", Boolean, nullable=False, server_default=text("false")),
+    Column("created_at", Moment, nullable=False),
+    Column("checked_at", Moment),  # the last diagnosis, of checked_version
+    Column("checked_version", Integer),
+    Column("checked_well", Boolean),
+)
+
+relay_versions = Table(
+    "relay_versions",
+    metadata,
+    Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("settings", JSON, nullable=False),
+    Column("secrets", JSON, nullable=False),  # slot → {"sealed": base64, "updated_at": RFC 3339}
+    Column("changed_at", Moment, nullable=False),
+    Column("principal", String(80), nullable=False),
+)
+
+relay_rests = Table(
+    "relay_rests",
+    metadata,
+    Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),  # one probe may go then
+    Column("failures", Integer, nullable=False),
+    Column("needs_person", Boolean, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("advice", String(80), nullable=False),
+)
