@@ -98,12 +98,12 @@ class Keys:
 
     async def get(self, key_id: str) -> Key:
         """Raises NotFound."""
-        for key in await self.list():
+        for key in await self.all():
             if key.id == key_id:
                 return key
         raise NotFound(f"there is no key {key_id}")
 
-    async def list(self) -> list[Key]:
+    async def all(self) -> list[Key]:
         """All keys, revoked ones too, newest first."""
         return await self._database.read(_all)
 

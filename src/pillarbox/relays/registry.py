@@ -1,0 +1,345 @@
+"""
+Every relay there is: kept in versions, changed in one transaction, known without asking.
+
+A reader gets a Relay value that never changes. Who holds an old version notices at the next
+look, because the version number is part of what sessions are borrowed by.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from pillarbox.base.clock import Clock
+from pillarbox.base.db.database import Database
+from pillarbox.base.errors import Conflict, Invalid, NotFound, Rejected
+from pillarbox.base.ids import Ids
+from pillarbox.base.sealing import Keyring
+from pillarbox.base.secret import Secret
+from pillarbox.journal import journal
+from pillarbox.journal.events import Event, RelayAdded, RelayChanged, RelayRemoved
+from pillarbox.queue import control
+from pillarbox.relays import suspension
+from pillarbox.relays.binding import destination
+from pillarbox.relays.change import Clear, RelayChange, Replace
+from pillarbox.relays.difference import difference, dropped_secrets
+from pillarbox.relays.relay import RelaySettings, Secrets, Slot
+from pillarbox.relays.suspension import Rest
+from pillarbox.relays.tables import relay_versions, relays
+
+SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret as the database has it: for its destination only, and never shown."""
+
+    octets: bytes
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """A relay at one version. checked_well is None until this version has been diagnosed."""
+
+    id: str
+    name: str
+    version: int
+    is_default: bool
+    settings: RelaySettings
+    sealed: Mapping[Slot, Sealed]
+    changed_at: datetime
+    checked_at: datetime | None = None
+    checked_well: bool | None = None
+    rest: Rest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A change that somebody decided on. expected_version None means whatever is there."""
+
+    change: RelayChange
+    principal: str
+    expected_version: int | None = None
+    make_default: bool = False
+
+
+class Registry:
+    """The relays of this installation."""
+
+    def __init__(self, database: Database, keyring: Keyring, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._clock = clock
+        self._ids = ids
+        self._known: dict[str, Relay] = {}
+
+    async def load(self) -> None:
+        """Read every relay; on the first start, make the sandbox."""
+        self._known = await self._database.read(_all)
+        if not self._known:
+            change = RelayChange.read({"name": SANDBOX, "kind": "sandbox"})
+            await self.add(Decision(change=change, principal="system:pillarbox", make_default=True))
+
+    def all(self) -> list[Relay]:
+        """All relays by name, the default first."""
+        return sorted(self._known.values(), key=lambda each: (not each.is_default, each.name))
+
+    def get(self, reference: str) -> Relay:
+        """A relay by id or name. Raises NotFound."""
+        if reference in self._known:
+            return self._known[reference]
+        for relay in self._known.values():
+            if relay.name == reference:
+                return relay
+        raise NotFound(f"there is no relay “{reference}”", field="relay")
+
+    def default(self) -> Relay:
+        """The relay of mail that names none."""
+        return next(relay for relay in self._known.values() if relay.is_default)
+
+    def secrets(self, relay: Relay) -> Secrets:
+        """Raises CannotOpen when one was sealed for another destination or with a lost key."""
+        return Secrets(**{slot.value: self._open(relay, slot) for slot in relay.sealed})
+
+    async def add(self, decision: Decision) -> Relay:
+        """Raises Rejected with every fault, each with its field."""
+        name = decision.change.name
+        problems = list(decision.change.problems())
+        if name is None and not any(problem.field == "name" for problem in problems):
+            problems.append(Invalid("give the relay a name", field="name"))
+        problems += self._name_taken(name, None)
+        if problems or name is None:
+            raise Rejected(problems)
+        now = self._clock.now()
+        settings = decision.change.apply_to(None)
+        new = Relay(
+            id=self._ids.new("rly"),
+            name=name,
+            version=1,
+            is_default=False,
+            settings=settings,
+            sealed={},
+            changed_at=now,
+        )
+        new = replace(new, sealed=self._sealed(new, {}, decision.change, now))
+        event = RelayAdded(relay_id=new.id, principal=decision.principal, relay=name)
+
+        def store(connection: Connection) -> dict[str, Relay]:
+            row = {"id": new.id, "name": name, "version": 1, "created_at": now}
+            connection.execute(insert(relays), row)
+            return _committed(connection, new, decision, event)
+
+        self._known = await self._database.write(store)
+        return self._known[new.id]
+
+    async def change(self, reference: str, decision: Decision) -> Relay:
+        """
+        A new version. Raises Rejected, NotFound, or Conflict when somebody changed it first.
+
+        A stored secret whose destination changes must be given again: it cannot follow.
+        """
+        old = self.get(reference)
+        new = self._changed(old, decision)
+        fields = tuple(each.field for each in difference(old.settings, new.settings))
+        if new.name != old.name:
+            fields += ("name",)
+        fields += tuple(
+            slot.value
+            for slot, change in decision.change.secrets.items()
+            if isinstance(change, Replace | Clear)
+        )
+        event = RelayChanged(
+            relay_id=old.id,
+            principal=decision.principal,
+            relay=new.name,
+            version=new.version,
+            fields=fields,
+        )
+
+        def store(connection: Connection) -> dict[str, Relay]:
+            renamed = update(relays).where(relays.c.id == old.id, relays.c.version == old.version)
+            values = {"version": new.version, "name": new.name}
+            if not connection.execute(renamed.values(values)).rowcount:
+                raise Conflict("somebody changed this relay at the same moment; look at it again")
+            suspension.resume(connection, old.id, new.name, new.changed_at)
+            return _committed(connection, new, decision, event)
+
+        self._known = await self._database.write(store)
+        return self._known[old.id]
+
+    async def make_default(self, reference: str, principal: str) -> Relay:
+        """Mail that names no relay goes there from now on."""
+        change = Decision(change=RelayChange(), principal=principal, make_default=True)
+        return await self.change(reference, change)
+
+    async def remove(self, reference: str, principal: str) -> None:
+        """Remove a relay; mail that waits for it is held. The default cannot be removed."""
+        relay = self.get(reference)
+        if relay.is_default:
+            raise Conflict("this is the default relay; make another one the default first")
+        now = self._clock.now()
+        event = RelayRemoved(relay_id=relay.id, principal=principal, relay=relay.name)
+
+        def drop(connection: Connection) -> dict[str, Relay]:
+            control.hold_of_relay(connection, relay.id, now)
+            connection.execute(delete(relays).where(relays.c.id == relay.id))
+            journal.write(connection, [(now, event)])
+            return _all(connection)
+
+        self._known = await self._database.write(drop)
+
+    async def note_check(self, relay: Relay, *, is_well: bool) -> None:
+        """Remember how a diagnosis of this version ended; a good one ends a rest."""
+        now = self._clock.now()
+
+        def note(connection: Connection) -> dict[str, Relay]:
+            checked = {
+                "checked_at": now,
+                "checked_version": relay.version,
+                "checked_well": is_well,
+            }
+            connection.execute(update(relays).where(relays.c.id == relay.id).values(checked))
+            if is_well:
+                suspension.resume(connection, relay.id, relay.name, now)
+            return _all(connection)
+
+        self._known = await self._database.write(note)
+
+    async def rest(self, trouble: suspension.Trouble) -> None:
+        """Rest a relay after a failure that was its own."""
+        now = self._clock.now()
+
+        def note(connection: Connection) -> dict[str, Relay]:
+            suspension.rest(connection, trouble, now)
+            return _all(connection)
+
+        self._known = await self._database.write(note)
+
+    async def resume(self, relay: Relay) -> None:
+        """It carries mail again."""
+        now = self._clock.now()
+
+        def note(connection: Connection) -> dict[str, Relay]:
+            suspension.resume(connection, relay.id, relay.name, now)
+            return _all(connection)
+
+        self._known = await self._database.write(note)
+
+    def _changed(self, old: Relay, decision: Decision) -> Relay:
+        if decision.expected_version not in (None, old.version):
+            raise Conflict(
+                f"this relay is at version {old.version}, not {decision.expected_version}; "
+                f"somebody changed it first"
+            )
+        change, now = decision.change, self._clock.now()
+        settings = change.apply_to(old.settings)
+        lost = dropped_secrets(old.settings, settings, change.secrets)
+        kept = {slot: sealed for slot, sealed in old.sealed.items() if slot not in lost}
+        problems = [*change.problems(old.settings, stored=kept)]
+        problems = [_explained(each, old.settings, lost) for each in problems]
+        problems += self._name_taken(change.name, old.id)
+        if problems:
+            raise Rejected(problems)
+        new = replace(
+            old,
+            name=change.name or old.name,
+            version=old.version + 1,
+            settings=settings,
+            changed_at=now,
+            rest=None,
+        )
+        return replace(new, sealed=self._sealed(new, kept, change, now))
+
+    def _name_taken(self, name: str | None, own_id: str | None) -> list[Invalid]:
+        taken = any(each.name == name and each.id != own_id for each in self._known.values())
+        return [Invalid(f"there is a relay named “{name}” already", field="name")] if taken else []
+
+    def _sealed(
+        self, relay: Relay, kept: Mapping[Slot, Sealed], change: RelayChange, now: datetime
+    ) -> dict[Slot, Sealed]:
+        sealed = dict(kept)
+        for slot, wanted in change.secrets.items():
+            if isinstance(wanted, Replace):
+                bound_to = destination(relay.settings, relay.id, slot)
+                sealed[slot] = Sealed(self._keyring.seal(wanted.secret, bound_to), now)
+            elif isinstance(wanted, Clear):
+                sealed.pop(slot, None)
+        return sealed
+
+    def _open(self, relay: Relay, slot: Slot) -> Secret:
+        bound_to = destination(relay.settings, relay.id, slot)
+        return self._keyring.open(relay.sealed[slot].octets, bound_to)
+
+
+def _explained(problem: Invalid, old: RelaySettings, lost: tuple[Slot, ...]) -> Invalid:
+    """Why a password that was there a moment ago is asked for again."""
+    if problem.field not in {slot.value for slot in lost}:
+        return problem
+    where = f"{old.host}:{old.port}" if old.host else "another destination"
+    return Invalid(
+        f"{problem}: the stored one is only good for {where} as it was set up", field=problem.field
+    )
+
+
+def _committed(
+    connection: Connection, new: Relay, decision: Decision, event: Event
+) -> dict[str, Relay]:
+    connection.execute(
+        insert(relay_versions),
+        {
+            "relay_id": new.id,
+            "version": new.version,
+            "settings": new.settings.to_json(),
+            "secrets": {slot.value: _written(sealed) for slot, sealed in new.sealed.items()},
+            "changed_at": new.changed_at,
+            "principal": decision.principal,
+        },
+    )
+    if decision.make_default:
+        connection.execute(update(relays).values(is_default=relays.c.id == new.id))
+    journal.write(connection, [(new.changed_at, event)])
+    return _all(connection)
+
+
+def _all(connection: Connection) -> dict[str, Relay]:
+    current = select(relays, relay_versions).join(
+        relay_versions,
+        (relay_versions.c.relay_id == relays.c.id) & (relay_versions.c.version == relays.c.version),
+    )
+    resting = suspension.rests(connection)
+    return {row.id: _relay(row, resting) for row in connection.execute(current)}
+
+
+def _relay(row: Any, resting: Mapping[str, Rest]) -> Relay:
+    is_checked = row.checked_version == row.version
+    return Relay(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        is_default=row.is_default,
+        settings=RelaySettings.from_json(row.settings),
+        sealed={Slot(slot): _read(sealed) for slot, sealed in row.secrets.items()},
+        changed_at=row.changed_at,
+        checked_at=row.checked_at if is_checked else None,
+        checked_well=row.checked_well if is_checked else None,
+        rest=resting.get(row.id),
+    )
+
+
+def _written(sealed: Sealed) -> dict[str, str]:
+    return {
+        "sealed": base64.b64encode(sealed.octets).decode(),
+        "updated_at": sealed.updated_at.isoformat(),
+    }
+
+
+def _read(written: dict[str, str]) -> Sealed:
+    return Sealed(
+        base64.b64decode(written["sealed"]), datetime.fromisoformat(written["updated_at"])
+    )
