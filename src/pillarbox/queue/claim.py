@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, exists, select, tuple_, update
 
 from pillarbox.mail.address import Address
 from pillarbox.mail.envelope import Envelope
@@ -58,22 +58,30 @@ def renew(connection: Connection, tickets: Sequence[Ticket], now: datetime) -> s
     return _renew(connection, tickets, lease_until=now + LEASE)
 
 
-def due_relays(connection: Connection, now: datetime) -> set[str]:
-    """The relays that have something to claim."""
-    query = select(deliveries.c.relay_id).where(deliveries.c.due_at <= now).distinct()
-    return set(connection.scalars(query))
-
-
-def next_due(connection: Connection) -> datetime | None:
-    """When the next delivery becomes due, whether or not its relay may be used."""
-    due_at: datetime | None = connection.scalar(select(func.min(deliveries.c.due_at)))
-    return due_at
+def due_relays(connection: Connection, relay_ids: Sequence[str], now: datetime) -> set[str]:
+    """Those of the relays that have something to claim. Costs the same however much waits."""
+    return {relay_id for relay_id in relay_ids if _has_due(connection, relay_id, now)}
 
 
 def content_of(connection: Connection, message_id: str) -> bytes | None:
     """The octets that every attempt sends, or None once retention has dropped them."""
     query = select(contents.c.octets).where(contents.c.message_id == message_id)
     return connection.scalar(query)
+
+
+def _has_due(connection: Connection, relay_id: str, now: datetime) -> bool:
+    due = exists().where(
+        deliveries.c.relay_id == bindparam("relay_id"),
+        deliveries.c.priority == bindparam("priority"),
+        deliveries.c.due_at.is_not(None),
+        deliveries.c.due_at <= bindparam("now"),
+    )
+    return any(
+        connection.scalar(
+            select(due), {"relay_id": relay_id, "priority": stream.priority, "now": now}
+        )
+        for stream in STREAMS.values()
+    )
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> list[Claim]:

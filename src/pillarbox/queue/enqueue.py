@@ -40,14 +40,22 @@ def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
     return receipts
 
 
+def find_key(connection: Connection, scope: str, key: str, fingerprint: str) -> Receipt | None:
+    """The receipt that this key was given before, or None. Raises Mismatch."""
+    known = _find(connection, [(scope, key)])
+    return _replay(Idempotency(scope, key, fingerprint), known)
+
+
 def _known_keys(connection: Connection, parcels: Sequence[Parcel]) -> Known:
     slots = [
         (parcel.idempotency.scope, parcel.idempotency.key)
         for parcel in parcels
         if parcel.idempotency is not None
     ]
-    if not slots:
-        return {}
+    return _find(connection, slots) if slots else {}
+
+
+def _find(connection: Connection, slots: list[tuple[str, str]]) -> Known:
     columns = idempotency_keys.c
     query = select(columns.scope, columns.key, columns.fingerprint, columns.message_id).where(
         tuple_(columns.scope, columns.key).in_(slots)

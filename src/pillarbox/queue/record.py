@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +55,36 @@ def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
         _tell_sessions(connection, current)
         journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
     return [(each.delivery.id, each.delivery.fence) in held for each in ended]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Deliveries that a worker gives back untried."""
+
+    tickets: tuple[tuple[str, int], ...]
+    now: datetime
+    due_at: datetime
+
+
+def release(connection: Connection, given_back: Sequence[Release]) -> list[None]:
+    """Queue again what was claimed and not tried. Nothing happened, so nothing is journalled."""
+    for each in given_back:
+        connection.execute(
+            update(deliveries)
+            .where(
+                tuple_(deliveries.c.id, deliveries.c.fence).in_(each.tickets),
+                deliveries.c.state == DeliveryState.SENDING.value,
+                deliveries.c.pointed_at.is_(None),
+            )
+            .values(
+                state=DeliveryState.QUEUED.value,
+                due_at=each.due_at,
+                lease_until=None,
+                tries=deliveries.c.tries - 1,
+                changed_at=each.now,
+            )
+        )
+    return [None] * len(given_back)
 
 
 def recover(connection: Connection, now: datetime, *, everything: bool) -> int:
