@@ -1,0 +1,112 @@
+"""The queue as the rest of pillarbox holds it: each verb of this package, on one database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pillarbox.base.clock import Clock
+from pillarbox.base.db.bell import Bell
+from pillarbox.base.db.database import Database
+from pillarbox.queue import browse, claim, control, enqueue, record
+from pillarbox.queue.claim import ClaimRequest, Ticket
+from pillarbox.queue.control import Retention, Wish
+from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
+from pillarbox.queue.record import Release
+
+
+class Queue:
+    """Messages and deliveries. Every method returns when what it did is on stable storage."""
+
+    def __init__(self, database: Database, clock: Clock, bell: Bell) -> None:
+        self._database = database
+        self._clock = clock
+        self._bell = bell
+
+    async def enqueue(self, parcel: Parcel) -> Receipt:
+        """Store a message and ring. Raises Mismatch for a reused idempotency key."""
+        receipt = await self._database.share(enqueue.enqueue, parcel)
+        self._bell.ring()
+        return receipt
+
+    async def find_key(self, scope: str, key: str, fingerprint: str) -> Receipt | None:
+        """The receipt of the request that used this key. Raises Mismatch for another request."""
+        return await self._database.read(
+            lambda connection: enqueue.find_key(connection, scope, key, fingerprint)
+        )
+
+    async def claim(self, relay_id: str, limit: int) -> list[Claim]:
+        """Up to limit due deliveries of a relay, leased to the caller."""
+        request = ClaimRequest(relay_id, limit, self._clock.now())
+        return await self._database.share(claim.claim, request)
+
+    async def point_of_no_return(self, tickets: tuple[Ticket, ...]) -> bool:
+        """Commit that the final dot may be sent now. False: somebody else has the lease."""
+        return await self._database.share(claim.point_of_no_return, (tickets, self._clock.now()))
+
+    async def renew(self, tickets: list[Ticket]) -> set[Ticket]:
+        """Lengthen leases; those that still hold."""
+        now = self._clock.now()
+        return await self._database.write(lambda connection: claim.renew(connection, tickets, now))
+
+    async def record(self, attempt: Attempt) -> bool:
+        """Write down how an attempt ended. False: somebody else has the delivery by now."""
+        return await self._database.share(record.record, attempt)
+
+    async def release(self, tickets: tuple[Ticket, ...], *, wait: timedelta) -> None:
+        """Give back deliveries that were claimed and not tried; due again after wait."""
+        now = self._clock.now()
+        await self._database.share(record.release, Release(tickets, now, now + wait))
+
+    async def recover(self, *, everything: bool) -> int:
+        """Take back what a vanished worker held; how many."""
+        now = self._clock.now()
+        return await self._database.write(
+            lambda connection: record.recover(connection, now, everything=everything)
+        )
+
+    async def due_relays(self, relay_ids: list[str]) -> set[str]:
+        """Those that have something to claim now."""
+        now = self._clock.now()
+        return await self._database.read(
+            lambda connection: claim.due_relays(connection, relay_ids, now)
+        )
+
+    async def content_of(self, message_id: str) -> bytes | None:
+        """The octets that every attempt sends, or None once retention has dropped them."""
+        return await self._database.read(
+            lambda connection: claim.content_of(connection, message_id)
+        )
+
+    async def message(self, message_id: str) -> Message:
+        """Raises NotFound."""
+        return await self._database.read(lambda connection: browse.message(connection, message_id))
+
+    async def messages(self, page: browse.Page) -> tuple[list[Message], bool]:
+        """A page, newest first, and whether there is more."""
+        return await self._database.read(lambda connection: browse.list_messages(connection, page))
+
+    async def history(self, message_id: str) -> browse.History:
+        """Every attempt of a message and the sessions they were made on."""
+        return await self._database.read(lambda connection: browse.history(connection, message_id))
+
+    async def cancel(self, message_id: str, principal: str) -> int:
+        """Withdraw what has not left; how many. Raises NotFound, Conflict."""
+        wish = Wish(message_id, principal, self._clock.now())
+        return await self._database.write(lambda connection: control.cancel(connection, wish))
+
+    async def retry(self, message_id: str, principal: str) -> int:
+        """Try again now what can be tried again; how many. Raises NotFound, Conflict."""
+        wish = Wish(message_id, principal, self._clock.now())
+        count = await self._database.write(lambda connection: control.retry(connection, wish))
+        self._bell.ring()
+        return count
+
+    async def expire(self) -> int:
+        """End what waited past its time; how many, at most one batch."""
+        now = self._clock.now()
+        return await self._database.write(lambda connection: control.expire(connection, now))
+
+    async def forget(self, kept: Retention) -> int:
+        """Drop finished mail that has been kept long enough; how many, at most one batch."""
+        now = self._clock.now()
+        return await self._database.write(lambda connection: control.forget(connection, now, kept))
