@@ -60,6 +60,7 @@ class Loss(Enum):
     NOT_SMTP = "not an SMTP server"
     MALFORMED_REPLY = "malformed reply"
     REPLY_TOO_LONG = "reply too long"
+    UNPROVEN = "the relay did not keep to the mechanism"  # SASL; it may not be the one we know
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Lack(Enum):
     """What the relay does not offer although we need it."""
 
     STARTTLS = "STARTTLS"
+    TLS = "TLS, without which no password is said"
     AUTH = "AUTH"
     MECHANISM = "a mechanism that we may use"
     SMTPUTF8 = "SMTPUTF8"

@@ -86,6 +86,9 @@ class Endpoint:
     local_address: str | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     allow_private: bool = True  # system relays may use private and loopback addresses
+    allow_networks: tuple[
+        str, ...
+    ] = ()  # CIDR; reachable besides public ones when not allow_private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,36 @@
+"""Command lines, and the last gate before the wire: nothing here can become two commands."""
+
+from __future__ import annotations
+
+import re
+
+from pillarbox.base.errors import Invalid
+from pillarbox.mail.address import Address
+
+MAX_COMMAND = 512  # octets with CRLF, RFC 5321 §4.5.3.1.4; extensions make MAIL and RCPT longer
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+_PRINTABLE_UTF8 = re.compile(r"[\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]+")
+_XTEXT = re.compile(r"[^!-*,-<>-~]")
+
+
+def command(text: str, *, utf8: bool = False) -> bytes:
+    """
+    The line with its CRLF. Raises Invalid for anything but printable ASCII.
+
+    utf8 is for after `MAIL … SMTPUTF8` was agreed (RFC 6531 §3.4), and allows UTF-8 as well.
+    """
+    allowed = _PRINTABLE_UTF8 if utf8 else _PRINTABLE
+    if not allowed.fullmatch(text) or "\u2028" in text or "\u2029" in text:
+        raise Invalid("an SMTP command must not contain control or unexpected characters")
+    return text.encode() + b"\r\n"
+
+
+def path(address: Address | None) -> str:
+    """RFC 5321 §4.1.2; None is the null path."""
+    return f"<{address}>" if address else "<>"
+
+
+def xtext(text: str) -> str:
+    """RFC 3461 §4: `+`, `=` and everything that is not printable ASCII, in hexadecimal."""
+    return _XTEXT.sub(lambda match: "".join(f"+{b:02X}" for b in match[0].encode()), text)

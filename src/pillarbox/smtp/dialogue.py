@@ -1,0 +1,356 @@
+"""
+One mail transaction, as a conversation. There are no sockets here: see wire.py.
+
+A dialogue is a generator. It yields steps, is sent what came back, and returns what became
+of each recipient. Sessions drive it over a wire; tests drive it with a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from pillarbox.base.errors import Invalid
+from pillarbox.mail.address import Address
+from pillarbox.mail.content import Content
+from pillarbox.mail.envelope import Envelope
+from pillarbox.mail.outcome import (
+    Answer,
+    Blame,
+    Failed,
+    Lack,
+    Loss,
+    Lost,
+    Outcome,
+    Relayed,
+    Stage,
+    Withheld,
+    is_expected,
+    refusal,
+)
+from pillarbox.mail.reply import Reply
+from pillarbox.smtp.capabilities import Capabilities
+from pillarbox.smtp.command import command, path, xtext
+from pillarbox.smtp.steps import Dialogue, Flight, HangUp, Hear, PointOfNoReturn, Pour, Say
+
+PIECE = 65_536  # octets of content that are written at once
+_CLOSING = 421  # RFC 5321 §3.8: may answer any command; the relay hangs up after it
+
+Outcomes = dict[Address, Outcome]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notifications:
+    """
+    What we ask for about delivery status notifications (RFC 3461); said only if DSN is offered.
+
+    returned is RET: "FULL" or "HDRS". envelope_id is ENVID. notify is NOTIFY: ("NEVER",) or
+    some of SUCCESS, FAILURE, DELAY. with_original_recipient says ORCPT for ASCII addresses.
+    """
+
+    returned: str | None = None
+    envelope_id: str | None = None
+    notify: tuple[str, ...] = ()
+    with_original_recipient: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to say it. reset_first takes back what an earlier transaction left half said."""
+
+    notifications: Notifications = Notifications()
+    use_chunking: bool = True
+    reset_first: bool = False
+
+
+def transact(
+    envelope: Envelope,
+    content: Content,
+    capabilities: Capabilities,
+    options: Options = Options(),
+) -> Dialogue[Outcomes]:
+    """
+    MAIL, RCPT and DATA or BDAT (RFC 5321 §3.3, RFC 3030); what became of each recipient.
+
+    Raises Invalid if the content is not what passed the gate of mail/content.py.
+    """
+    check_line_ends(content.octets)
+    if withheld := _withheld(envelope, content, capabilities):
+        return dict.fromkeys(envelope.forward_paths, withheld)
+    outcomes = _unreachable(envelope, capabilities)
+    plan = _Plan(
+        tuple(path for path in dict.fromkeys(envelope.forward_paths) if path not in outcomes)
+    )
+    if not plan.recipients:
+        return outcomes
+
+    by_chunks = capabilities.chunking and options.use_chunking
+    plan.say_envelope(envelope, content, capabilities, options)
+    if not by_chunks:
+        plan.says.append(Say(Stage.DATA, b"DATA\r\n"))
+    talk = _in_one_flight if capabilities.pipelining else _one_by_one
+    answers = yield from talk(plan.says)
+    outcomes |= _judge(plan, answers)
+    waiting = [path for path in plan.recipients if path not in outcomes]
+    if not waiting:
+        yield from _leave(plan, answers)
+        return outcomes
+    result = yield from (_by_chunks(content) if by_chunks else _by_data(content))
+    return outcomes | dict.fromkeys(waiting, result)
+
+
+def left_half_way(outcomes: Outcomes) -> bool:
+    """Whether the relay still holds a reverse path, so that RSET must come before the next MAIL."""
+    return all(
+        isinstance(outcome, Failed) and outcome.stage in (Stage.RCPT, Stage.DATA)
+        for outcome in outcomes.values()
+    )
+
+
+def ends_session(stage: Stage, answer: Answer) -> bool:
+    """Nobody is there any more, or relay and we no longer talk about the same thing."""
+    match answer:
+        case Reply(code=code):
+            is_strange = code < 400 and not is_expected(stage, answer)
+            return code == _CLOSING or (is_strange and stage is not Stage.AUTH)
+        case Lost():
+            return True
+    return False
+
+
+def transparent(octets: bytes) -> Iterator[bytes]:
+    """Content in pieces of whole lines, leading dots doubled (RFC 5321 §4.5.2); no final dot."""
+    for piece in pieces(octets):
+        stuffed = piece.replace(b"\r\n.", b"\r\n..") if b"\r\n." in piece else piece
+        yield b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def pieces(octets: bytes) -> Iterator[bytes]:
+    """Whole lines, about PIECE octets at a time, so that big content is not copied at once."""
+    if len(octets) <= PIECE:
+        yield octets
+        return
+    start = 0
+    while start < len(octets):
+        end = octets.rfind(b"\r\n", start, start + PIECE) + 2
+        if end < start + 2 or start + PIECE >= len(octets):
+            end = len(octets) if start + PIECE >= len(octets) else start + PIECE
+        yield octets[start:end]
+        start = end
+
+
+def check_line_ends(octets: bytes) -> None:
+    """The last look before the wire: every CR and LF is half of a CRLF, and the last line ends."""
+    ends = octets.count(b"\r\n")
+    if not octets.endswith(b"\r\n") or octets.count(b"\r") != ends or octets.count(b"\n") != ends:
+        raise Invalid("content must pass the gate before it is sent", field="content")
+
+
+class _Plan:
+    """What will be said before the content, and to whom each RCPT in it belongs."""
+
+    def __init__(self, recipients: tuple[Address, ...]) -> None:
+        self.recipients = recipients
+        self.says: list[Say] = []
+
+    def say_envelope(
+        self, envelope: Envelope, content: Content, capabilities: Capabilities, options: Options
+    ) -> None:
+        """RSET if need be, MAIL, RCPT for each recipient (RFC 5321 §4.1.1.2 and §4.1.1.3)."""
+        utf8 = content.needs_smtputf8 or envelope.needs_smtputf8
+        utf8 = utf8 and capabilities.smtputf8
+        if options.reset_first:
+            self.says.append(Say(Stage.RSET, b"RSET\r\n"))
+        notifications = options.notifications if capabilities.dsn else Notifications()
+        parameters = _mail_parameters(content, capabilities, notifications)
+        smtputf8 = " SMTPUTF8" if utf8 else ""
+        mail = f"MAIL FROM:{path(envelope.reverse_path)}{parameters}{smtputf8}"
+        self.says.append(Say(Stage.MAIL, command(mail, utf8=utf8)))
+        for recipient in self.recipients:
+            parameters = _rcpt_parameters(recipient, notifications)
+            rcpt = command(f"RCPT TO:{path(recipient)}{parameters}", utf8=utf8)
+            self.says.append(Say(Stage.RCPT, rcpt))
+
+
+def _mail_parameters(
+    content: Content, capabilities: Capabilities, notifications: Notifications
+) -> str:
+    """RFC 1870 §3, RFC 6152 §2, RFC 3461 §4.3 and §4.4."""
+    parameters = f" SIZE={content.size}" if capabilities.size is not None else ""
+    if content.is_eight_bit and capabilities.eight_bit_mime:
+        parameters += " BODY=8BITMIME"
+    if notifications.returned:
+        parameters += f" RET={notifications.returned}"
+    if notifications.envelope_id:
+        parameters += f" ENVID={xtext(notifications.envelope_id)}"
+    return parameters
+
+
+def _rcpt_parameters(recipient: Address, notifications: Notifications) -> str:
+    """RFC 3461 §4.1 and §4.2."""
+    parameters = f" NOTIFY={','.join(notifications.notify)}" if notifications.notify else ""
+    if notifications.with_original_recipient and not recipient.needs_smtputf8:
+        parameters += f" ORCPT=rfc822;{xtext(str(recipient))}"
+    return parameters
+
+
+def _withheld(envelope: Envelope, content: Content, capabilities: Capabilities) -> Failed | None:
+    """What the relay's EHLO already answered for the whole message."""
+    sender = envelope.reverse_path
+    withheld: Withheld | None = None
+    if content.is_eight_bit and not capabilities.eight_bit_mime:
+        cause = "the message has 8-bit text and the relay takes 7-bit text only"
+        withheld = Withheld(Lack.EIGHT_BIT, cause)
+    if not capabilities.smtputf8 and (
+        content.needs_smtputf8 or (sender is not None and sender.needs_smtputf8)
+    ):
+        cause = "the sender's address or the header needs SMTPUTF8, which the relay does not offer"
+        withheld = Withheld(Lack.SMTPUTF8, cause)
+    if not capabilities.has_room_for(content.size):
+        cause = f"the message has {content.size} octets and the relay takes {capabilities.size}"
+        withheld = Withheld(Lack.SIZE, cause)
+    return _failed(Stage.MAIL, withheld) if withheld else None
+
+
+def _unreachable(envelope: Envelope, capabilities: Capabilities) -> Outcomes:
+    """Recipients whose address this relay cannot be told (RFC 6531 §3.2)."""
+    if capabilities.smtputf8 or not envelope.needs_smtputf8:
+        return {}
+    cause = "the address needs SMTPUTF8, which the relay does not offer"
+    withheld = _failed(Stage.RCPT, Withheld(Lack.SMTPUTF8, cause))
+    return {path: withheld for path in envelope.forward_paths if path.needs_smtputf8}
+
+
+def _in_one_flight(says: list[Say]) -> Dialogue[list[Answer]]:
+    """RFC 2920 §3.1: everything at once, then as many answers as there were commands."""
+    answers: list[Answer] = [(yield Flight(tuple(says)))]
+    for before, say in pairwise(says):
+        if ends_session(before.stage, answers[-1]):
+            break
+        answers.append((yield Hear(say.stage)))
+    return answers
+
+
+def _one_by_one(says: list[Say]) -> Dialogue[list[Answer]]:
+    """Without PIPELINING, stopping as soon as going on makes no sense."""
+    answers: list[Answer] = []
+    has_recipient = False
+    for say in says:
+        if say.stage is Stage.DATA and not has_recipient:
+            break
+        answer: Answer = yield say
+        answers.append(answer)
+        refused = refusal(say.stage, answer) is not None
+        has_recipient = has_recipient or (say.stage is Stage.RCPT and not refused)
+        if ends_session(say.stage, answer) or (refused and say.stage is not Stage.RCPT):
+            break
+    return answers
+
+
+def _judge(plan: _Plan, answers: list[Answer]) -> Outcomes:
+    """
+    The recipients that will not get the message, and why.
+
+    A refused RCPT is about its recipient. A refused RSET, MAIL or DATA, and anything that ends
+    the session, is about everybody who is still waiting.
+    """
+    outcomes: Outcomes = {}
+    recipients = iter(plan.recipients)
+    for say, answer in zip(plan.says, answers, strict=False):
+        recipient = next(recipients) if say.stage is Stage.RCPT else None
+        refused = refusal(say.stage, answer)
+        if not refused:
+            continue
+        if recipient and not ends_session(say.stage, answer):
+            outcomes[recipient] = refused
+            continue
+        return dict.fromkeys(plan.recipients, refused) | outcomes
+    return outcomes
+
+
+def _leave(plan: _Plan, answers: list[Answer]) -> Dialogue[None]:
+    """
+    RFC 2920 §3.1: 354 although nobody will get the message wants a lone dot, not RSET.
+
+    If the relay took a recipient all the same, a lone dot would send them an empty message.
+    """
+    replies = list(zip(plan.says, answers, strict=False))
+    last, answer = replies[-1]
+    if last.stage is not Stage.DATA or refusal(Stage.DATA, answer):
+        return
+    if any(say.stage is Stage.RCPT and not refusal(say.stage, reply) for say, reply in replies):
+        yield HangUp("the relay accepted a recipient of a message that it refused")
+        return
+    yield Say(Stage.END_OF_DATA, b".\r\n")
+
+
+def _by_data(content: Content) -> Dialogue[Outcome]:
+    """Content with doubled dots, the point of no return, the final dot (RFC 5321 §4.1.1.4)."""
+    early = yield Pour(Stage.DATA, transparent(content.octets), content.size)
+    if early is not None:
+        return (yield from _interrupted(early))
+    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b".\r\n")))
+
+
+def _by_chunks(content: Content) -> Dialogue[Outcome]:
+    """
+    RFC 3030 §2. Small content is one chunk. Big content is a chunk and an empty last one.
+
+    So the octets that come after the point of no return are always few.
+    """
+    size = content.size
+    if size <= PIECE:
+        last = b"BDAT %d LAST\r\n%b" % (size, content.octets)
+        say = Say(Stage.END_OF_DATA, last, f"BDAT {size} LAST ({size} octets)")
+        return (yield from _pass_point_of_no_return(say))
+    early = yield Pour(Stage.DATA, _chunk(content.octets), size)
+    answer = early if early is not None else (yield Hear(Stage.DATA))
+    if isinstance(answer, Lost) or refusal(Stage.END_OF_DATA, answer):
+        if early is not None:
+            yield HangUp("the relay answered before the chunk was complete")
+        return _before_the_end(answer)
+    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b"BDAT 0 LAST\r\n")))
+
+
+def _chunk(octets: bytes) -> Iterator[bytes]:
+    yield b"BDAT %d\r\n" % len(octets)
+    yield from pieces(octets)
+
+
+def _pass_point_of_no_return(last: Say) -> Dialogue[Outcome]:
+    """Nothing is uncertain before this; everything is until the relay answers."""
+    may_send = yield PointOfNoReturn()
+    if may_send is False:
+        yield HangUp("we no longer hold the message")
+        lost = Lost(Loss.CLOSED, "we lost the right to send this message before the final dot")
+        return Failed(Stage.DATA, Blame.RELAY, permanent=False, answer=lost)
+    if may_send is not True:
+        return (yield from _interrupted(may_send))
+    answer: Answer = yield last
+    refused = refusal(Stage.END_OF_DATA, answer)
+    if refused:
+        return refused
+    assert isinstance(answer, Reply)
+    return Relayed(answer)
+
+
+def _interrupted(early: Answer) -> Dialogue[Outcome]:
+    """The relay answered, or went, before the end of the content; it cannot have taken it."""
+    yield HangUp("the relay answered before the end of the content")
+    return _before_the_end(early)
+
+
+def _before_the_end(answer: Answer) -> Outcome:
+    refused = refusal(Stage.END_OF_DATA, answer)
+    if isinstance(refused, Failed):
+        return replace(refused, stage=Stage.DATA)
+    if not isinstance(answer, Lost):
+        answer = Lost(Loss.MALFORMED_REPLY, f"the relay spoke out of turn: {answer}"[:200])
+    return Failed(Stage.DATA, Blame.RELAY, permanent=False, answer=answer)
+
+
+def _failed(stage: Stage, answer: Withheld) -> Failed:
+    refused = refusal(stage, answer)
+    assert isinstance(refused, Failed)
+    return refused

@@ -1,0 +1,130 @@
+"""
+A session's record: who said what, when, without secrets and without the content.
+
+Recording is cheap and rendering is not, because every session records and few are read.
+Secrets are left out by position (the dialogue says what may be shown), never by searching.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from pillarbox.base.clock import Clock
+from pillarbox.mail.outcome import Stage
+from pillarbox.mail.reply import Reply
+
+_MAX_ENTRIES = 400  # the opening and the latest transactions; older ones give way
+_KEPT_FIRST = 40  # entries of the opening, which diagnosis always wants
+_MAX_LINE = 1_000  # characters shown of one line
+_CHALLENGE = 334  # RFC 4954 §4
+_UNPRINTABLE = re.compile(
+    r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]|[\u200b-\u202e\u2060-\u206f]"
+)
+
+
+class Direction(Enum):
+    CLIENT = "C"
+    SERVER = "S"
+    NOTE = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command, reply or note. milliseconds count from the start of the session."""
+
+    milliseconds: float
+    stage: Stage
+    direction: Direction
+    text: str
+
+    def __str__(self) -> str:
+        lines = self.text.split("\n")
+        return "\n".join(f"{self.direction.value}: {line}" for line in lines)
+
+
+_Raw = tuple[float, Stage, Direction, bytes | str | Reply]
+
+
+class Transcript:
+    """Grows while a session lasts, up to a limit; the middle is forgotten first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._now = clock.monotonic
+        self._start = clock.monotonic()
+        self._raw: list[_Raw] = []
+        self._forgotten = 0
+
+    def say(self, stage: Stage, said: bytes | str) -> None:
+        """What we said; text when the octets hold a secret or content."""
+        self._record((self._now(), stage, Direction.CLIENT, said))
+
+    def hear(self, stage: Stage, reply: Reply) -> None:
+        """What the relay answered."""
+        self._record((self._now(), stage, Direction.SERVER, reply))
+
+    def note(self, stage: Stage, text: str) -> None:
+        """What happened without anybody saying it."""
+        self._record((self._now(), stage, Direction.NOTE, text))
+
+    def mark(self) -> int:
+        """Where we are, for `since`."""
+        return self._forgotten + len(self._raw)
+
+    def since(self, mark: int) -> tuple[Entry, ...]:
+        """Everything recorded after the mark and not yet forgotten."""
+        return self._entries(self._raw[max(mark - self._forgotten, 0) :])
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return self._entries(self._raw)
+
+    def milliseconds(self) -> dict[Stage, float]:
+        """How long each stage made us wait: the time before everything that we did not say."""
+        waits: dict[Stage, float] = {}
+        before = self._start
+        for at, stage, direction, _ in self._raw:
+            if direction is not Direction.CLIENT:
+                waits[stage] = waits.get(stage, 0.0) + (at - before) * 1000
+            before = at
+        return waits
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.entries))
+
+    def _record(self, raw: _Raw) -> None:
+        self._raw.append(raw)
+        if len(self._raw) > _MAX_ENTRIES:
+            latest = _MAX_ENTRIES // 2
+            self._forgotten += len(self._raw) - _KEPT_FIRST - latest
+            self._raw = self._raw[:_KEPT_FIRST] + self._raw[-latest:]
+
+    def _entries(self, raws: Sequence[_Raw]) -> tuple[Entry, ...]:
+        return tuple(
+            Entry((at - self._start) * 1000, stage, direction, _shown(stage, said))
+            for at, stage, direction, said in raws
+        )
+
+
+def _shown(stage: Stage, said: bytes | str | Reply) -> str:
+    match said:
+        case Reply(code=code) if code == _CHALLENGE and stage is Stage.AUTH:
+            return f"{code} (challenge)"
+        case Reply(code=code, lines=lines):
+            last = len(lines) - 1
+            shown = (
+                f"{code}{'-' if i < last else ' '}{_safe(line)}" for i, line in enumerate(lines)
+            )
+            return "\n".join(shown).rstrip() if lines else str(code)
+        case bytes():
+            return _safe(said.decode(errors="backslashreplace").removesuffix("\r\n"))
+    return _safe(said)
+
+
+def _safe(text: str) -> str:
+    """One line that cannot move a cursor, hide text or go on for ever."""
+    text = text if len(text) <= _MAX_LINE else text[:_MAX_LINE] + "…"
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
