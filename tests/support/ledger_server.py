@@ -355,7 +355,7 @@ async def serve(options: dict[str, Any]) -> None:
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), lambda: os.read(0, 64) or ended.set())
+    loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(0, 64) else ended.set())
     await ended.wait()
 
 

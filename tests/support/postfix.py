@@ -187,8 +187,10 @@ def postfix(tmp_path: Path, rules: Rules | None = None) -> Iterator[Postfix]:
         home = Path(folder)
         home.chmod(0o755)
         certificates = issue(tmp_path, HOSTNAME)
-        ports = free_ports(2)
-        server = Postfix(*ports, certificates.ca_pem, tmp_path / "postfix.log", home / "mail/box")
+        starttls, implicit = ports = free_ports(2)
+        server = Postfix(
+            starttls, implicit, certificates.ca_pem, tmp_path / "postfix.log", home / "mail/box"
+        )
         _furnish(home, rules, server)
         shutil.copy(certificates.server_pem, home / "etc/server.pem")
         with running(home, ports, server.log):
