@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -78,19 +78,19 @@ def trespasses(module: Module) -> Iterator[str]:
     imported = list(imports(module))
     read = list(attributes(module))
     for door, keepers in MODULES.items():
-        used = [node for node, name in imported if reaches(name, door)]
-        yield from refusals(module, used, door, keepers)
+        importing = [node for node, name in imported if reaches(name, door)]
+        yield from refusals(module, importing, door, keepers)
     for door, keepers in NAMES.items():
         ends = f".{door}"
-        used = [node for node, name in [*imported, *read] if f".{name}".endswith(ends)]
-        yield from refusals(module, used, door, keepers)
+        using = [node for node, name in (*imported, *read) if f".{name}".endswith(ends)]
+        yield from refusals(module, using, door, keepers)
     for method, keepers in METHODS.items():
-        used = [node for node, _ in read if node.attr == method]
-        yield from refusals(module, used, f".{method}()", keepers)
+        calling = [node for node, _ in read if node.attr == method]
+        yield from refusals(module, calling, f".{method}()", keepers)
 
 
 def refusals(
-    module: Module, used: list[ast.AST], door: str, keepers: tuple[str, ...]
+    module: Module, used: Sequence[ast.AST], door: str, keepers: tuple[str, ...]
 ) -> Iterator[str]:
     if any(module.is_in(keeper) for keeper in keepers):
         return

@@ -87,7 +87,7 @@ def test_swaks_can_use_the_implicit_tls_port(tmp_path: Path, mechanism: str) -> 
     with postfix(tmp_path) as server:
         login = ["--auth-user", server.username, "--auth-password", server.password]
         server_at = ["--server", f"127.0.0.1:{server.implicit_port}", "--tls-on-connect"]
-        trust = ["--tls-ca-path", server.ca_pem, "--tls-verify"]
+        trust = ["--tls-ca-path", str(server.ca_pem), "--tls-verify"]
         envelope = ["--from", SENDER, "--to", "c@d.example"]
         sent = subprocess.run(
             [swaks, *server_at, *trust, "--auth", mechanism, *login, *envelope],
