@@ -44,13 +44,15 @@ class Address:
         """Raises Invalid, in words for the person who typed it."""
         if _FORBIDDEN.search(text):
             raise Invalid("an address must not contain control characters or line ends")
+        if len(text) > MAX_PATH:
+            raise _too_long()  # before the IDNA tables see a megabyte
         local_part, at, domain = text.rpartition("@")
         if not (local_part and at and domain):
             raise Invalid(f"“{text}” is not an address: it needs name@domain")
         _check_local_part(local_part, text)
         address = cls(local_part, _domain(domain, text))
         if len(str(address).encode()) > MAX_PATH:
-            raise Invalid(f"an address is at most {MAX_PATH} octets long (RFC 5321 §4.5.3.1.3)")
+            raise _too_long()
         return address
 
     @property
@@ -60,6 +62,10 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}"
+
+
+def _too_long() -> Invalid:
+    return Invalid(f"an address is at most {MAX_PATH} octets long (RFC 5321 §4.5.3.1.3)")
 
 
 def _check_local_part(local_part: str, text: str) -> None:
