@@ -7,7 +7,18 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, insert, select
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    insert,
+    select,
+)
 
 from pillarbox.base.db.schema import Moment, metadata
 from pillarbox.journal.events import Event
@@ -15,7 +26,7 @@ from pillarbox.journal.events import Event
 events = Table(
     "events",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("at", Moment, nullable=False),
     Column("name", String(40), nullable=False),
     Column("message_id", String(40)),

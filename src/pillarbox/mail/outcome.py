@@ -40,6 +40,7 @@ class Blame(Enum):
 class Loss(Enum):
     """Why no usable answer came: what diagnosis and the catalogue switch on."""
 
+    UNUSABLE_SETTINGS = "the settings cannot be used"
     NAME_NOT_FOUND = "name not found"
     NAME_LOOKUP_FAILED = "name lookup failed"
     FORBIDDEN_ADDRESS = "forbidden address"  # our own rule: see base/dial.py

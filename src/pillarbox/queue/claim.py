@@ -8,7 +8,17 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    exists,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from pillarbox.mail.address import Address
 from pillarbox.mail.envelope import Envelope
@@ -49,13 +59,14 @@ def point_of_no_return(
     """
     tickets = [ticket for wanted, _ in asked for ticket in wanted]
     now = max(now for _, now in asked)
-    held = _renew(connection, tickets, lease_until=now + FINAL_LEASE, pointed_at=now)
+    held = _renew(connection, tickets, true(), lease_until=now + FINAL_LEASE, pointed_at=now)
     return [all(ticket in held for ticket in wanted) for wanted, _ in asked]
 
 
 def renew(connection: Connection, tickets: Sequence[Ticket], now: datetime) -> set[Ticket]:
-    """Lengthen leases; the tickets that still hold. Those past the dot have a longer one."""
-    return _renew(connection, tickets, lease_until=now + LEASE)
+    """Lengthen leases; the tickets whose lease holds. Past the dot it is long enough already."""
+    before_the_dot = deliveries.c.pointed_at.is_(None)
+    return _renew(connection, tickets, before_the_dot, lease_until=now + LEASE)
 
 
 def due_relays(connection: Connection, relay_ids: Sequence[str], now: datetime) -> set[str]:
@@ -181,13 +192,19 @@ def _stored(path: str) -> Address:
     return Address(local_part, domain)
 
 
-def _renew(connection: Connection, tickets: Sequence[Ticket], **values: datetime) -> set[Ticket]:
+def _renew(
+    connection: Connection,
+    tickets: Sequence[Ticket],
+    condition: ColumnElement[bool],
+    **values: datetime,
+) -> set[Ticket]:
     columns = deliveries.c
     renewed = connection.execute(
         update(deliveries)
         .where(
             tuple_(columns.id, columns.fence).in_(tickets),
             columns.state == DeliveryState.SENDING.value,
+            condition,
         )
         .values(**values)
         .returning(columns.id, columns.fence)

@@ -141,7 +141,7 @@ def _delivery_row(attempt: Attempt, made: Settlement) -> dict[str, Any]:
         "counted": int(made.counts),
         "in_doubt": attempt.delivery.in_doubt or made.state is DeliveryState.UNCERTAIN,
         "changed_at": attempt.ended_at,
-        "answer": _answer(attempt),
+        "answer": answer_of(attempt),
         "advice": attempt.advice,
     }
 
@@ -171,7 +171,7 @@ def _attempt_row(attempt: Attempt) -> dict[str, Any]:
         "permanent": failed.permanent if failed else None,
         "code": reply.code if reply else None,
         "enhanced": str(reply.enhanced) if reply and reply.enhanced else None,
-        "answer": _answer(attempt),
+        "answer": answer_of(attempt),
         "advice": attempt.advice,
         "transcript": attempt.transcript,
     }
@@ -186,7 +186,8 @@ def _reply(attempt: Attempt) -> Reply | None:
     return None
 
 
-def _answer(attempt: Attempt) -> str:
+def answer_of(attempt: Attempt) -> str:
+    """What was said at the end of an attempt, or why nothing was."""
     match attempt.outcome:
         case Relayed(reply=reply):
             return str(reply)

@@ -1,0 +1,128 @@
+"""
+Wiring: everything is built once, here, and handed to whoever needs it.
+
+Reading `open_app` from top to bottom is the shortest tour of pillarbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from pillarbox.accept.accept import Acceptance
+from pillarbox.access.keys import Keys
+from pillarbox.base import log, runfile
+from pillarbox.base.clock import SystemClock
+from pillarbox.base.config import Config
+from pillarbox.base.db.bell import Bell
+from pillarbox.base.db.open import OpenDatabase
+from pillarbox.base.ids import Ids, token
+from pillarbox.base.sealing import Keyring
+from pillarbox.base.secret import Secret
+from pillarbox.delivery.supervisor import Supervisor
+from pillarbox.delivery.sweeper import Sweeper
+from pillarbox.delivery.worker import Equipment
+from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.inlets.http import server as http
+from pillarbox.inlets.http.desk import Desk
+from pillarbox.queue.control import Retention
+from pillarbox.queue.queue import Queue
+from pillarbox.relays.registry import Registry
+from pillarbox.relays.relay import ehlo_name_from
+
+_log = log.logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A pillarbox that is open: its inlet as an ASGI application, and the operator's token."""
+
+    config: Config
+    desk: Desk
+    supervisor: Supervisor
+    asgi: FastAPI
+    operator_token: str
+
+
+@asynccontextmanager
+async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App]:
+    """
+    Open the database, wire everything and, with deliver, carry mail until the block ends.
+
+    Raises Unusable when the database, the key file or the home folder cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = await stack.enter_async_context(OpenDatabase(config.database))
+        keyring = Keyring.load_or_create(config.key_file)
+        clock, bell = SystemClock(), Bell()
+        ids = Ids(clock)
+
+        queue = Queue(database, clock, bell)
+        registry = Registry(database, keyring, clock, ids)
+        keys = Keys(database, clock, ids)
+        await registry.load()
+        await keys.load()
+
+        ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
+        equipment = Equipment(queue, registry, clock, ids, ehlo_name)
+        supervisor = Supervisor(equipment, bell)
+        operator_token = token()
+        desk = Desk(
+            config=config,
+            clock=clock,
+            database=database,
+            queue=queue,
+            registry=registry,
+            keys=keys,
+            acceptance=Acceptance(queue, registry, clock, ids),
+            diagnosis=Diagnosis(registry, clock, ehlo_name),
+            operator_token=Secret(operator_token),
+            is_ready=lambda: supervisor.is_alive,
+        )
+        if deliver:
+            await stack.enter_async_context(
+                _delivering(supervisor, Sweeper(queue, clock, Retention()))
+            )
+        yield App(config, desk, supervisor, http.build(desk), operator_token)
+
+
+async def serve(config: Config) -> None:
+    """
+    Run until SIGTERM or SIGINT: take in, carry, answer. Then finish what was begun.
+
+    The inlet stops first, so that nothing is accepted that nobody would look at.
+    """
+    async with open_app(config) as app:
+        inlet = http.Inlet(app.asgi, config.http)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stopping.set)
+        await inlet.start()
+        runfile.announce(config.home, inlet.url, app.operator_token)
+        _log.info("ready", http=inlet.url, database=config.database)
+        try:
+            await stopping.wait()
+            _log.info("stopping: finishing what was begun")
+        finally:
+            runfile.withdraw(config.home)
+            await inlet.stop()
+
+
+@asynccontextmanager
+async def _delivering(supervisor: Supervisor, sweeper: Sweeper) -> AsyncIterator[None]:
+    carrying = asyncio.create_task(supervisor.run(alone=True), name="supervisor")
+    sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await supervisor.stop()
+        await asyncio.gather(carrying, sweeping, return_exceptions=True)

@@ -1,0 +1,133 @@
+"""
+Asking over HTTP: another server, or an ASGI application in this process.
+
+Every answer has a deadline and a size limit. Redirects are not followed: whoever asks names
+the place, and a key never travels to another one.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from pillarbox.base.errors import Unavailable
+
+MAX_ANSWER = 64 * 1024 * 1024  # octets; the largest content we keep fits, JSON is far smaller
+_CONNECT_SECONDS = 10.0
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+IN_PROCESS = "http://pillarbox.invalid"  # RFC 6761 §6.4: no such host can exist
+
+
+class Unanswered(Unavailable):
+    """No answer came. `was_sent` says whether the request may have arrived all the same."""
+
+    code = "unanswered"
+
+    def __init__(self, message: str, *, was_sent: bool) -> None:
+        super().__init__(message)
+        self.was_sent = was_sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request. timeout_seconds is the longest silence; query leaves out what is None."""
+
+    method: str
+    path: str
+    query: Mapping[str, object] | None = None
+    body: Any = None
+    headers: Mapping[str, str] | None = None
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        """The content as JSON, or None when it is something else."""
+        if "json" not in self.headers.get("content-type", ""):
+            return None
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
+
+
+class Http:
+    """Requests to one place. `asgi` answers in this process instead of the network."""
+
+    def __init__(
+        self, url: str, *, headers: Mapping[str, str] | None = None, asgi: Any = None
+    ) -> None:
+        self.url = url
+        is_loopback = urlsplit(url).hostname in _LOOPBACK
+        self._client = httpx2.AsyncClient(
+            base_url=url,
+            headers=dict(headers or {}),
+            transport=None if asgi is None else httpx2.ASGITransport(asgi),
+            verify=_trust(url),
+            trust_env=not is_loopback,  # a proxy knows nothing of this machine's own ports
+        )
+
+    async def ask(self, ask: Ask) -> HttpAnswer:
+        """Raises Unanswered when nothing comes back, Unavailable when it is too long."""
+        try:
+            return await self._ask(ask)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
+            raise Unanswered(
+                f"{self.url} cannot be reached: {_reason(error)}", was_sent=False
+            ) from None
+        except httpx2.TransportError as error:
+            raise Unanswered(
+                f"{self.url} did not answer: {_reason(error)}", was_sent=True
+            ) from None
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _ask(self, ask: Ask) -> HttpAnswer:
+        request = self._client.build_request(
+            ask.method,
+            ask.path,
+            params={k: str(v) for k, v in (ask.query or {}).items() if v is not None} or None,
+            json=ask.body,
+            headers=dict(ask.headers or {}),
+            timeout=httpx2.Timeout(ask.timeout_seconds, connect=_CONNECT_SECONDS),
+        )
+        response = await self._client.send(request, stream=True)
+        try:
+            content = await self._read(response)
+        finally:
+            await response.aclose()
+        return HttpAnswer(response.status_code, dict(response.headers), content)
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > MAX_ANSWER:
+                raise Unavailable(f"{self.url} answered with more than {MAX_ANSWER} octets")
+        return bytes(content)
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """The system's authorities; for plain HTTP a context that trusts nobody, made at once."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return "it took too long"
+    return str(error) or "the connection was closed"

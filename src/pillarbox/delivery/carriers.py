@@ -1,0 +1,210 @@
+"""
+What takes mail for a relay: an SMTP session, the sandbox, or a pickup folder.
+
+A carrier is opened for one version of one relay and used until it is closed. What it makes
+of a message is an outcome for each forward path, as a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pillarbox.base.clock import Clock
+from pillarbox.base.ids import Ids
+from pillarbox.mail.address import Address
+from pillarbox.mail.content import Content
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Relayed, Stage
+from pillarbox.mail.reply import Reply
+from pillarbox.queue.message import Claim, SessionFacts
+from pillarbox.relays.registry import Relay
+from pillarbox.relays.relay import RelayKind, Secrets, credentials, endpoint
+from pillarbox.smtp.session import Session, open_session
+from pillarbox.smtp.transcript import Transcript
+
+MayStillSend = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of each forward path, and what was said about it, without secrets."""
+
+    outcomes: Mapping[Address, Outcome]
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A session that did not come about: why, and what was said until then."""
+
+    failure: Failed
+    transcript: str
+
+
+class Carrier(Protocol):
+    """
+    Opened for one relay version.
+
+    transactions counts what it has taken, opened_at is monotonic seconds, facts tell of the
+    session where there is one.
+    """
+
+    @property
+    def transactions(self) -> int: ...
+
+    @property
+    def opened_at(self) -> float: ...
+
+    @property
+    def facts(self) -> SessionFacts | None: ...
+
+    @property
+    def is_usable(self) -> bool: ...
+
+    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is needed to open a carrier."""
+
+    relay: Relay
+    secrets: Secrets
+    ehlo_name: str
+    clock: Clock
+    ids: Ids
+
+
+async def open_carrier(opening: Opening) -> Carrier | Unopened:
+    """Connect, greet, secure, authenticate; or nothing at all, for the kinds that need none."""
+    match opening.relay.settings.kind:
+        case RelayKind.SANDBOX:
+            return SandboxCarrier(opening.clock)
+        case RelayKind.PICKUP:
+            return PickupCarrier(Path(opening.relay.settings.directory or "."), opening.clock)
+        case RelayKind.SMTP:
+            return await _open_smtp(opening)
+
+
+class SandboxCarrier:
+    """Takes everything and sends nothing: the message stays in the database to be looked at."""
+
+    facts = None
+    is_usable = True
+
+    def __init__(self, clock: Clock) -> None:
+        self.opened_at = clock.monotonic()
+        self.transactions = 0
+
+    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+        self.transactions += 1
+        captured = Relayed(Reply(250, ("2.0.0 captured by the sandbox; nothing was sent",)))
+        return Carried(dict.fromkeys(claim.envelope.forward_paths, captured), "")
+
+    async def close(self) -> None:
+        return None
+
+
+class PickupCarrier:
+    """Writes each message as a file. The same message has the same name, so twice is once."""
+
+    facts = None
+    is_usable = True
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self.opened_at = clock.monotonic()
+        self.transactions = 0
+
+    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+        self.transactions += 1
+        file = self._directory / f"{claim.deliveries[0].id}.eml"
+        outcome: Outcome = Relayed(Reply(250, (f"2.0.0 written as {file.name}",)))
+        try:
+            await asyncio.to_thread(_write, file, content.octets)
+        except OSError as error:
+            lost = Lost(Loss.UNREACHABLE, f"{file} could not be written: {error.strerror}")
+            outcome = Failed(Stage.CONNECT, Blame.RELAY, permanent=False, answer=lost)
+        return Carried(dict.fromkeys(claim.envelope.forward_paths, outcome), "")
+
+    async def close(self) -> None:
+        return None
+
+
+class SmtpCarrier:
+    """A session with a server."""
+
+    def __init__(self, session: Session, facts: SessionFacts) -> None:
+        self._session = session
+        self.facts = facts
+        self.opened_at = session.opened_at
+
+    @property
+    def transactions(self) -> int:
+        return self._session.transactions
+
+    @property
+    def is_usable(self) -> bool:
+        return self._session.is_usable
+
+    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+        mark = self._session.transcript.mark()
+        outcomes = await self._session.transact(
+            claim.envelope, content, point_of_no_return=may_send
+        )
+        said = self._session.transcript.since(mark)
+        return Carried(outcomes, "\n".join(map(str, said)))
+
+    async def close(self) -> None:
+        await self._session.quit()
+
+
+async def _open_smtp(opening: Opening) -> SmtpCarrier | Unopened:
+    settings, transcript = opening.relay.settings, Transcript(opening.clock)
+    opened_at = opening.clock.now()
+    session = await open_session(
+        endpoint(settings, opening.secrets, ehlo_name=opening.ehlo_name),
+        credentials(settings, opening.secrets),
+        transcript=transcript,
+    )
+    if isinstance(session, Failed):
+        return Unopened(session, str(transcript))
+    host, address, port = session.peer
+    facts = SessionFacts(
+        id=opening.ids.new("ses"),
+        opened_at=opened_at,
+        host=f"{host}:{settings.port}",
+        address=f"{address}:{port}",
+        tls=_tls(session),
+        mechanism=session.mechanism.value if session.mechanism else None,
+        transcript=str(transcript),
+    )
+    return SmtpCarrier(session, facts)
+
+
+def _tls(session: Session) -> dict[str, str] | None:
+    facts = session.tls
+    if facts is None:
+        return None
+    return {"version": facts.version, "cipher": facts.cipher, "sha256": facts.sha256}
+
+
+def _write(file: Path, octets: bytes) -> None:
+    """Whole or not at all, and on stable storage before we say that it is relayed."""
+    partial = file.with_suffix(".part")
+    with partial.open("wb") as out:
+        out.write(octets)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(file)
+    descriptor = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,38 @@
+"""What an outcome means beyond its class: the catalogue's word on blame, and on the relay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pillarbox.mail.outcome import Blame, Failed, Outcome
+from pillarbox.relays.classify import Suspends, classify
+from pillarbox.relays.registry import Relay
+from pillarbox.relays.suspension import Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An outcome with its blame settled, the advice for a person, and trouble for the relay."""
+
+    outcome: Outcome
+    advice: str | None = None
+    trouble: Trouble | None = None
+
+
+def judge(outcome: Outcome, relay: Relay) -> Judged:
+    """Look a failure up in the catalogue; anything else stands as it is."""
+    if not isinstance(outcome, Failed):
+        return Judged(outcome)
+    settings = relay.settings
+    verdict = classify(outcome.stage, outcome.answer, settings)
+    judged = replace(outcome, blame=verdict.blame, permanent=verdict.permanent)
+    if judged.blame is not Blame.RELAY:
+        return Judged(judged, verdict.advice_id)
+    trouble = Trouble(
+        relay_id=relay.id,
+        relay_name=relay.name,
+        needs_person=verdict.suspends is Suspends.PERSON,
+        cause=verdict.cause,
+        advice=verdict.advice_id,
+    )
+    return Judged(judged, verdict.advice_id, trouble)

@@ -1,0 +1,103 @@
+"""
+Keeps a worker going for every relay that has something due, and wakes when there is more.
+
+The bell is a hint. Every second or so the supervisor looks by itself, so a missed ring costs
+a moment and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pillarbox.base import log
+from pillarbox.base.db.bell import Bell
+from pillarbox.base.errors import NotFound, Unavailable
+from pillarbox.delivery.worker import Equipment, Worker
+
+_LOOK_SECONDS = 1.0  # the longest that due mail waits for a bell nobody rang
+_RENEW_SECONDS = 20.0  # leases last 60
+_GRACE_SECONDS = 30.0  # what a stop allows transactions that are under way
+
+_log = log.logger("delivery")
+
+
+class Supervisor:
+    """The workers of this process."""
+
+    def __init__(self, equipment: Equipment, bell: Bell) -> None:
+        self._equipment = equipment
+        self._bell = bell
+        self._workers: dict[str, Worker] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._is_stopping = False
+        self._renewed_at = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether mail is being carried."""
+        return not self._is_stopping
+
+    async def run(self, *, alone: bool) -> None:
+        """Until stopped. alone: no other process works on this database, nor did a moment ago."""
+        recovered = await self._equipment.queue.recover(everything=alone)
+        if recovered:
+            _log.info("took back deliveries that were under way at the last stop", count=recovered)
+        while not self._is_stopping:
+            try:
+                await self._look()
+                await self._renew()
+            except Unavailable as error:
+                _log.error("the database is away; nothing new is begun", cause=str(error))
+            await self._bell.wait(_LOOK_SECONDS)
+
+    async def stop(self) -> None:
+        """Begin nothing new; return when what was begun has ended or the grace is over."""
+        self._is_stopping = True
+        self._bell.ring()
+        await asyncio.gather(*(worker.stop(_GRACE_SECONDS) for worker in self._workers.values()))
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        relays = self._equipment.registry.all()
+        now = self._equipment.clock.now()
+        idle = [
+            each.id
+            for each in relays
+            if not self._is_running(each.id) and (each.rest is None or each.rest.until <= now)
+        ]
+        if idle:
+            for relay_id in await self._equipment.queue.due_relays(idle):
+                self._start(relay_id)
+
+    def _is_running(self, relay_id: str) -> bool:
+        """A worker that runs looks for more by itself."""
+        task = self._running.get(relay_id)
+        return task is not None and not task.done()
+
+    def _start(self, relay_id: str) -> None:
+        worker = self._workers.setdefault(relay_id, Worker(relay_id, self._equipment))
+        task = asyncio.create_task(worker.run(), name=f"worker of {relay_id}")
+        task.add_done_callback(_ended)
+        self._running[relay_id] = task
+
+    async def _renew(self) -> None:
+        """Lengthen the leases in hand, and let idle sessions go."""
+        now = self._equipment.clock.monotonic()
+        if now - self._renewed_at < _RENEW_SECONDS:
+            return
+        self._renewed_at = now
+        for worker in self._workers.values():
+            await worker.close_idle()
+        tickets = [ticket for worker in self._workers.values() for ticket in worker.tickets]
+        if tickets:
+            await self._equipment.queue.renew(tickets)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """The next look starts the worker again; a removed relay has nothing left to start it for."""
+    if task.cancelled() or (error := task.exception()) is None:
+        return
+    if not isinstance(error, NotFound):
+        _log.error("worker stopped", cause=str(error), exc_info=error)

@@ -1,0 +1,43 @@
+"""What time does to mail: ends what is overdue, takes back lost leases, forgets what is old."""
+
+from __future__ import annotations
+
+from pillarbox.base import log
+from pillarbox.base.clock import Clock
+from pillarbox.base.errors import Unavailable
+from pillarbox.queue.control import Retention
+from pillarbox.queue.queue import Queue
+
+_SWEEP_SECONDS = 5.0
+_FORGET_EVERY = 720  # sweeps; about an hour
+
+_log = log.logger("sweeper")
+
+
+class Sweeper:
+    """One in each process is harmless, one in all is enough."""
+
+    def __init__(self, queue: Queue, clock: Clock, kept: Retention) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._kept = kept
+        self._sweeps = 0
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Unavailable as error:
+                _log.error("the database is away; sweeping later", cause=str(error))
+            await self._clock.sleep(_SWEEP_SECONDS)
+
+    async def sweep(self) -> None:
+        """One round; each step goes on in batches until it finds nothing."""
+        while await self._queue.expire():
+            await self._clock.sleep(0)
+        await self._queue.recover(everything=False)
+        if self._sweeps % _FORGET_EVERY == 0:
+            while await self._queue.forget(self._kept):
+                await self._clock.sleep(0)
+        self._sweeps += 1

@@ -1,0 +1,258 @@
+"""
+The back half of a message's life: claim, connect, transact, record.
+
+Steps 4 to 7 of docs/life-of-a-message.md, for one relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pillarbox.base import log
+from pillarbox.base.clock import Clock
+from pillarbox.base.errors import Invalid, Unavailable, Unusable
+from pillarbox.base.ids import Ids, chance
+from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier
+from pillarbox.delivery.judge import Judged, judge
+from pillarbox.delivery.pace import Pace
+from pillarbox.delivery.sessions import SessionPool
+from pillarbox.mail.address import Address
+from pillarbox.mail.content import Content
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Stage
+from pillarbox.queue.claim import Ticket
+from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFacts
+from pillarbox.queue.queue import Queue
+from pillarbox.queue.record import answer_of
+from pillarbox.relays.registry import Registry, Relay
+
+_AHEAD = 4  # claims a session may have waiting behind the one it carries
+_log = log.logger("delivery")
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What every worker works with."""
+
+    queue: Queue
+    registry: Registry
+    clock: Clock
+    ids: Ids
+    ehlo_name: str
+
+
+class Worker:
+    """Carries the mail of one relay, on as many sessions as the relay allows."""
+
+    def __init__(self, relay_id: str, equipment: Equipment) -> None:
+        self._relay_id = relay_id
+        self._queue = equipment.queue
+        self._registry = equipment.registry
+        self._clock = equipment.clock
+        self._equipment = equipment
+        self._pool = SessionPool(equipment.clock)
+        self._pace = Pace(equipment.clock)
+        self._waiting: deque[Claim] = deque()
+        self._under_way: dict[asyncio.Task[None], Claim] = {}
+        self._carrying = 0
+        self._told: set[str] = set()
+        self._is_stopping = False
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """The leases that this worker holds."""
+        claims = (*self._waiting, *self._under_way.values())
+        return [ticket for claim in claims for ticket in claim.tickets]
+
+    async def run(self) -> None:
+        """Until nothing is due that this relay may carry now."""
+        progress = asyncio.Event()
+        while True:
+            progress.clear()
+            relay = self._registry.get(self._relay_id)
+            sessions = self._sessions_allowed(relay)
+            await self._refill(relay, sessions)
+            while self._waiting and self._carrying < sessions:
+                self._start(self._waiting.popleft(), relay, progress)
+            if not self._under_way and not self._waiting:
+                return
+            await progress.wait()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Give back what was not begun, and let what was begun come to its end."""
+        self._is_stopping = True
+        await self._give_back_waiting(timedelta(0))
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=grace_seconds)
+        await self._pool.close()
+
+    async def close_idle(self) -> None:
+        """Let go of sessions that nobody has used for a while."""
+        await self._pool.close_idle()
+
+    def _sessions_allowed(self, relay: Relay) -> int:
+        """None while it rests, one to probe it afterwards, then as many as it takes."""
+        if self._is_stopping:
+            return 0
+        if relay.rest is not None:
+            return 1 if relay.rest.until <= self._clock.now() else 0
+        return relay.settings.max_connections
+
+    async def _refill(self, relay: Relay, sessions: int) -> None:
+        if sessions == 0:
+            await self._give_back_waiting(timedelta(0))
+            return
+        wanted = 1 if relay.rest is not None else sessions * (1 + _AHEAD)
+        allowed = self._pace.allowance(relay.settings.messages_per_minute)
+        limit = wanted - self._carrying - len(self._waiting)
+        limit = limit if allowed is None else min(limit, allowed - len(self._waiting))
+        if limit > 0 and len(self._waiting) <= sessions:
+            self._waiting.extend(await self._queue.claim(self._relay_id, limit))
+
+    async def _give_back_waiting(self, wait: timedelta) -> None:
+        while self._waiting:
+            await self._queue.release(self._waiting.popleft().tickets, wait=wait)
+
+    def _start(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
+        self._carrying += 1
+        self._pace.begin()
+        task = asyncio.create_task(self._deliver(claim, relay, progress))
+        self._under_way[task] = claim
+        task.add_done_callback(lambda done: self._ended(done, progress))
+
+    def _ended(self, task: asyncio.Task[None], progress: asyncio.Event) -> None:
+        self._under_way.pop(task)
+        progress.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out by itself, and the delivery comes back.
+            _log.error("delivery interrupted", relay=self._relay_id, exc_info=error)
+
+    async def _deliver(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
+        started_at = self._clock.now()
+        carrier: Carrier | Unopened | None = None
+        try:
+            content = await self._content(claim)
+            carrier, carried = await self._carry(claim, content, relay)
+        finally:
+            self._carrying -= 1
+            progress.set()
+        if not isinstance(carrier, Unopened):
+            await self._pool.give_back(carrier, relay)
+        facts = None if isinstance(carrier, Unopened) else carrier.facts
+        ended = _Ended(carried.outcomes, carried.transcript, facts, started_at)
+        await self._settle(claim, relay, ended)
+
+    async def _content(self, claim: Claim) -> Content:
+        octets = claim.octets
+        if octets is None:
+            octets = await self._queue.content_of(claim.message_id)
+        if octets is None:
+            raise Unavailable(f"the content of {claim.message_id} is gone")
+        return Content(octets, claim.is_eight_bit, claim.needs_smtputf8)
+
+    async def _carry(
+        self, claim: Claim, content: Content, relay: Relay
+    ) -> tuple[Carrier | Unopened, Carried]:
+        carrier = await self._pool.borrow(relay)
+        if carrier is not None:
+            carried = await self._transact(carrier, claim, content)
+            if not _was_stale(carrier, carried):
+                return carrier, carried
+            await carrier.close()
+        fresh = await self._open(relay)
+        if isinstance(fresh, Unopened):
+            failed = dict.fromkeys(claim.envelope.forward_paths, fresh.failure)
+            return fresh, Carried(failed, fresh.transcript)
+        return fresh, await self._transact(fresh, claim, content)
+
+    async def _transact(self, carrier: Carrier, claim: Claim, content: Content) -> Carried:
+        async def may_send() -> bool:
+            return await self._queue.point_of_no_return(claim.tickets)
+
+        return await carrier.carry(claim, content, may_send)
+
+    async def _open(self, relay: Relay) -> Carrier | Unopened:
+        """Settings that cannot be used, such as a secret that stays shut, are the relay's fault."""
+        equipment = self._equipment
+        try:
+            secrets = self._registry.secrets(relay)
+            return await open_carrier(
+                Opening(relay, secrets, equipment.ehlo_name, equipment.clock, equipment.ids)
+            )
+        except (Unusable, Invalid) as error:
+            lost = Lost(Loss.UNUSABLE_SETTINGS, str(error))
+            failed = Failed(Stage.CONFIGURATION, Blame.RELAY, permanent=False, answer=lost)
+            return Unopened(failed, f"*: {error}")
+
+    async def _settle(self, claim: Claim, relay: Relay, ended: _Ended) -> None:
+        judged = [judge(ended.outcomes[path], relay) for path in claim.envelope.forward_paths]
+        trouble = next((each.trouble for each in judged if each.trouble is not None), None)
+        if trouble is not None:
+            await self._registry.rest(trouble)
+        elif relay.rest is not None:
+            await self._registry.resume(relay)
+        pairs = zip(claim.deliveries, judged, strict=True)
+        attempts = [self._attempt(claim, relay, ended, *pair) for pair in pairs]
+        recorded = await asyncio.gather(*map(self._queue.record, attempts))
+        if ended.session is not None and any(recorded):
+            self._told.add(ended.session.id)
+        for attempt, is_ours in zip(attempts, recorded, strict=True):
+            _tell(attempt, relay, is_ours=is_ours)
+
+    def _attempt(
+        self, claim: Claim, relay: Relay, ended: _Ended, delivery: ClaimedDelivery, judged: Judged
+    ) -> Attempt:
+        session = ended.session
+        is_told = session is None or session.id in self._told
+        return Attempt(
+            id=self._equipment.ids.new("att"),
+            message_id=claim.message_id,
+            delivery=delivery,
+            stream=claim.stream,
+            relay_id=relay.id,
+            relay_version=relay.version,
+            session_id=session.id if session else None,
+            started_at=ended.started_at,
+            ended_at=self._clock.now(),
+            outcome=judged.outcome,
+            advice=judged.advice,
+            transcript=ended.transcript,
+            chance=chance(),
+            session=None if is_told else session,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What a transaction, or the try to begin one, came to."""
+
+    outcomes: Mapping[Address, Outcome]
+    transcript: str
+    session: SessionFacts | None
+    started_at: datetime
+
+
+def _was_stale(carrier: Carrier, carried: Carried) -> bool:
+    """A kept session that the relay had closed before our first word: nothing was tried."""
+    return carrier.transactions > 1 and all(
+        isinstance(outcome, Failed)
+        and outcome.stage is Stage.MAIL
+        and isinstance(outcome.answer, Lost)
+        and outcome.answer.loss is Loss.CLOSED
+        for outcome in carried.outcomes.values()
+    )
+
+
+def _tell(attempt: Attempt, relay: Relay, *, is_ours: bool) -> None:
+    outcome = type(attempt.outcome).__name__.lower()
+    _log.info(
+        "attempt" if is_ours else "attempt of an old lease, not recorded",
+        message=attempt.message_id,
+        delivery=attempt.delivery.id,
+        relay=relay.name,
+        outcome=outcome,
+        answer=answer_of(attempt),
+    )
