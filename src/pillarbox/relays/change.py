@@ -119,6 +119,8 @@ class RelayChange:
         if not secrets_may_follow:
             rules += missing_secrets(settled, self._held(stored))
         unreadable = {fault.field for fault in self.faults}
+        if "preset" in unreadable:
+            unreadable.add("host")  # it would have come with the preset
         return (*self.faults, *(rule for rule in rules if rule.field not in unreadable))
 
     def apply_to(self, current: RelaySettings | None = None) -> RelaySettings:

@@ -116,7 +116,8 @@ def _transport(
 
 def _tls_for(settled: RelaySettings, unknown: TlsMode) -> TlsMode:
     """The port's habit. An unknown port keeps the mode; a new relay tries STARTTLS there."""
-    known = dict(presets.get(settled.preset).alternatives) if settled.preset else {}
+    preset = presets.get(settled.preset)
+    known = dict(preset.alternatives) if preset else {}
     return known.get(settled.port) or TLS_OF_PORT.get(settled.port, unknown)
 
 
@@ -128,10 +129,11 @@ def agree(port: int, tls: TlsMode) -> bool:
 
 def _port_for(settled: RelaySettings) -> int:
     """The provider's own port for this mode, if it has one."""
-    if settled.preset:
-        for port, tls in presets.get(settled.preset).alternatives:
-            if tls is settled.tls:
-                return port
+    preset = presets.get(settled.preset)
+    own = ((preset.port, preset.tls), *preset.alternatives) if preset else ()
+    for port, tls in own:
+        if tls is settled.tls:
+            return port
     return PORT_OF_TLS[settled.tls]
 
 
@@ -156,8 +158,9 @@ def _identity(settled: RelaySettings, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _login_is_address(settled: RelaySettings) -> bool:
-    signs_in = settled.auth is Auth.PASSWORD and settled.preset is not None
-    return signs_in and presets.get(settled.preset or "").login is Login.ADDRESS
+    preset = presets.get(settled.preset)
+    by_address = preset is not None and preset.login is Login.ADDRESS
+    return by_address and settled.auth is Auth.PASSWORD
 
 
 def _without_proxy(given: Mapping[str, Any]) -> dict[str, Any]:

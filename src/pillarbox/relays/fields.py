@@ -245,11 +245,14 @@ def read_minimum_tls(raw: object) -> str:
 def read_preset(raw: object) -> str:
     text = read_line(raw)
     found = presets.find(text)
-    if found is None:
-        meant = presets.nearest(text)
-        question = f". Did you mean {meant}?" if meant else ""
-        raise Invalid(f"there is no preset “{text}”{question}")
-    return found.id
+    if found is not None:
+        return found.id
+    if regional := presets.regions_of(text):
+        ids = ", ".join(preset.id for preset in regional)
+        raise Invalid(f"“{text}” has a relay in each region. Choose one of: {ids}")
+    meant = presets.nearest(text)
+    question = f". Did you mean {meant}?" if meant else ""
+    raise Invalid(f"there is no preset “{text}”{question}")
 
 
 def read_directory(raw: object) -> str:

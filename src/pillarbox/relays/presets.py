@@ -56,9 +56,9 @@ def find(text: str) -> Preset | None:
     return _index().get(_key(text))
 
 
-def get(preset_id: str) -> Preset:
-    """Raises KeyError for an id that is not in the catalogue."""
-    return _catalogue()[preset_id]
+def get(preset_id: str | None) -> Preset | None:
+    """By id; None for one that a later version may have dropped."""
+    return _catalogue().get(preset_id or "")
 
 
 def by_host(host: str) -> Preset | None:
@@ -72,6 +72,11 @@ def nearest(text: str) -> str | None:
     return _index()[close[0]].id if close else None
 
 
+def regions_of(text: str) -> tuple[Preset, ...]:
+    """The presets of a provider that has a relay in each region: “ses”, “Amazon SES”, “aws”."""
+    return _regional().get(_key(text), ())
+
+
 def every() -> tuple[Preset, ...]:
     """All of them, in the order of their names."""
     return tuple(sorted(_catalogue().values(), key=lambda preset: preset.name.casefold()))
@@ -83,10 +88,14 @@ def _key(text: str) -> str:
 
 
 @cache
-def _catalogue() -> Mapping[str, Preset]:
+def _rows() -> tuple[Mapping[str, Any], ...]:
     text = resources.files("pillarbox.relays").joinpath("presets.toml").read_text("utf-8")
-    rows = tomllib.loads(text)["preset"]
-    presets = [preset for row in rows for preset in _read(row)]
+    return tuple(tomllib.loads(text)["preset"])
+
+
+@cache
+def _catalogue() -> Mapping[str, Preset]:
+    presets = [preset for row in _rows() for preset in _read(row)]
     return {preset.id: preset for preset in presets}
 
 
@@ -100,6 +109,16 @@ def _index() -> Mapping[str, Preset]:
         for word in (preset.name, *preset.aliases, *preset.domains):
             found.setdefault(word.casefold(), preset)
     return found
+
+
+@cache
+def _regional() -> Mapping[str, tuple[Preset, ...]]:
+    return {
+        word.casefold(): tuple(_read(row))
+        for row in _rows()
+        if "regions" in row
+        for word in (row["id"], row["name"], *row.get("aliases", ()))
+    }
 
 
 @cache
@@ -118,7 +137,7 @@ def _read(row: Mapping[str, Any]) -> Iterator[Preset]:
         yield _preset(row, row["id"], {})
         return
     for region in regions:
-        yield _preset(row, f"{row['id']}-{region}", {"region": region})
+        yield _preset(row, f"{row['id']}-{region}", {"region": region})  # aliases name them all
 
 
 def _preset(row: Mapping[str, Any], preset_id: str, region: Mapping[str, str]) -> Preset:
