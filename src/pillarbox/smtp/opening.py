@@ -29,7 +29,7 @@ from pillarbox.smtp import sasl
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.command import MAX_COMMAND, command
 from pillarbox.smtp.endpoint import Credentials, Mechanism
-from pillarbox.smtp.steps import Dialogue, Hear, Note, Say, Upgrade
+from pillarbox.smtp.steps import Dialogue, HangUp, Hear, Note, Say, Upgrade
 
 _NO_EHLO = frozenset({500, 501, 502, 504, 550})  # RFC 5321 §3.2: then HELO is worth a try
 _CONTINUE = 334  # RFC 4954 §4
@@ -86,6 +86,7 @@ def authenticate(
     try:
         answer = yield from _exchange(mechanism, exchange)
     except sasl.Unproven as fault:
+        yield HangUp(str(fault))
         return _failed(Stage.AUTH, Lost(Loss.UNPROVEN, str(fault)))
     return _refusal(Stage.AUTH, answer) or mechanism
 

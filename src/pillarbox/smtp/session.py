@@ -187,7 +187,9 @@ class Session:
     async def _secure(self, before: Capabilities) -> Capabilities | Failed:
         """What the relay offered before TLS is forgotten (RFC 3207 §4.2)."""
         refused = await self._play(opening.secure(before))
-        return refused or await self._play(opening.hello(self._endpoint.ehlo_name))
+        if refused is not None:
+            return refused
+        return await self._play(opening.hello(self._endpoint.ehlo_name))
 
     async def _authenticate(self, credentials: Credentials) -> Failed | None:
         if not self._is_confidential():
