@@ -1,0 +1,174 @@
+"""The calls of the API, by what they are about. blocking.py is generated from this file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from pillarbox.base import ids
+from pillarbox.base.errors import Unavailable
+from pillarbox.client.answers import Key, Message, Page, Provider, Relay, Report, read, read_page
+from pillarbox.client.connection import Call, Connection
+from pillarbox.client.fields import as_json, settings_as_json
+
+_LOOK_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # between looks at a message; the last repeats
+
+
+class Calls:
+    """Calls over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def _json(self, call: Call) -> Any:
+        return await self._connection.json(call)
+
+
+class Messages(Calls):
+    """Mail that was handed over."""
+
+    async def send(self, fields: Mapping[str, Any]) -> Message:
+        """
+        Hand over a message, fields as in MessageFields. It is stored when this returns.
+
+        Raises Rejected with every problem, Unavailable when it could not be stored; then
+        nothing was, or the same idempotency_key gives the answer that went missing.
+        """
+        body = as_json(fields)
+        key = body.pop("idempotency_key", None) or ids.token()
+        call = Call("POST", "/v1/messages", body=body, idempotency_key=key)
+        return read(Message, await self._json(call))
+
+    async def list(
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Page[Message]:
+        """Messages, newest first. after: older than this id; before: newer. limit is 1 to 100."""
+        query = {"state": state, "limit": limit, "after": after, "before": before}
+        return read_page(Message, await self._json(Call("GET", "/v1/messages", query)))
+
+    async def get(self, message_id: str) -> Message:
+        """One message with every attempt. Raises NotFound."""
+        return read(Message, await self._json(Call("GET", _message(message_id))))
+
+    async def content(self, message_id: str) -> bytes:
+        """The octets that every attempt sends (RFC 5322). Raises NotFound."""
+        return (await self._connection.ask(Call("GET", _message(message_id, "/content")))).content
+
+    async def cancel(self, message_id: str) -> Message:
+        """Withdraw what is not relayed yet. Raises NotFound, and Conflict when it is too late."""
+        return read(Message, await self._json(Call("POST", _message(message_id, "/cancel"))))
+
+    async def retry(self, message_id: str) -> Message:
+        """Try again now what waits or has failed. Raises NotFound, Conflict."""
+        return read(Message, await self._json(Call("POST", _message(message_id, "/retry"))))
+
+    async def follow(self, message_id: str) -> AsyncIterator[Message]:
+        """The message now and after each change, until nothing more happens by itself."""
+        clock, looks, seen = self._connection.clock, 0, None
+        while True:
+            message = await self.get(message_id)
+            if message != seen:
+                yield message
+                seen, looks = message, 0
+            if message.has_ended:
+                return
+            await clock.sleep(_LOOK_SECONDS[min(looks, len(_LOOK_SECONDS) - 1)])
+            looks += 1
+
+    async def wait(self, message_id: str, *, timeout_seconds: float | None = None) -> Message:
+        """The message when nothing more happens by itself. Raises Unavailable after the timeout."""
+        clock = self._connection.clock
+        started = clock.monotonic()
+        looks = 0
+        while not (message := await self.get(message_id)).has_ended:
+            if timeout_seconds is not None and clock.monotonic() - started >= timeout_seconds:
+                raise Unavailable(
+                    f"{message_id} is still {message.state} after {timeout_seconds:g} seconds"
+                )
+            await clock.sleep(_LOOK_SECONDS[min(looks, len(_LOOK_SECONDS) - 1)])
+            looks += 1
+        return message
+
+
+class Relays(Calls):
+    """Where mail goes. A relay is named by its id or its name."""
+
+    async def list(self) -> Page[Relay]:
+        """All relays."""
+        return read_page(Relay, await self._json(Call("GET", "/v1/relays")))
+
+    async def get(self, relay: str) -> Relay:
+        """One relay, with every setting in `json`. Raises NotFound."""
+        return read(Relay, await self._json(Call("GET", _relay(relay))))
+
+    async def add(self, name: str, **settings: Any) -> Relay:
+        """
+        A new relay: host, port, tls, auth, username, password, from_, preset, default, …
+
+        Raises Rejected with every problem, each with its field.
+        """
+        body = {"name": name, **settings_as_json(settings)}
+        return read(Relay, await self._json(Call("POST", "/v1/relays", body=body)))
+
+    async def set(self, relay: str, **settings: Any) -> Relay:
+        """Change these settings and no others. None goes back to the default."""
+        call = Call("PATCH", _relay(relay), body=settings_as_json(settings))
+        return read(Relay, await self._json(call))
+
+    async def remove(self, relay: str) -> None:
+        """Mail that waits for it is held. Raises NotFound."""
+        await self._json(Call("DELETE", _relay(relay)))
+
+    async def diagnose(self, relay: str | None = None, **options: Any) -> Report:
+        """
+        Try a saved relay, or, without one, the settings among the options, step by step.
+
+        `to` and `from_` are the addresses to try. A relay that does not work is a Report
+        that is not ok, never an error.
+        """
+        path = _relay(relay, "/diagnose") if relay else "/v1/relays/diagnose"
+        call = Call("POST", path, body=settings_as_json(options), patient=True)
+        return read(Report, await self._json(call))
+
+    async def test_message(self, relay: str, to: str) -> Message:
+        """Send a test message through this relay, like any other."""
+        call = Call("POST", _relay(relay, "/test-message"), body={"to": to})
+        return read(Message, await self._json(call))
+
+
+class Keys(Calls):
+    """Keys for the API."""
+
+    async def create(self, name: str) -> Key:
+        """A new key. Its text is in this answer and never again."""
+        return read(Key, await self._json(Call("POST", "/v1/keys", body={"name": name})))
+
+    async def list(self) -> Page[Key]:
+        """All keys, revoked ones too."""
+        return read_page(Key, await self._json(Call("GET", "/v1/keys")))
+
+    async def revoke(self, key_id: str) -> None:
+        """From now on it opens nothing. Raises NotFound."""
+        await self._json(Call("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
+
+
+class Providers(Calls):
+    """Providers whose relays we know."""
+
+    async def list(self) -> Page[Provider]:
+        """All of them."""
+        return read_page(Provider, await self._json(Call("GET", "/v1/providers")))
+
+
+def _message(message_id: str, action: str = "") -> str:
+    return f"/v1/messages/{quote(message_id, safe='')}{action}"
+
+
+def _relay(relay: str, action: str = "") -> str:
+    return f"/v1/relays/{quote(relay, safe='')}{action}"

@@ -1,0 +1,89 @@
+"""
+The Python API: the same calls in this process or against a server.
+
+    async with Pillarbox("sqlite:///mail.db") as box:
+        message = await box.send(to="ann@example.org", subject="Hello", text="Hello, Ann.")
+        message = await box.messages.wait(message.id)
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Self, Unpack
+
+from pillarbox.base import config as configuration
+from pillarbox.base.clock import Clock, SystemClock
+from pillarbox.base.config import Config
+from pillarbox.base.errors import Invalid
+from pillarbox.base.http import Http
+from pillarbox.client import local
+from pillarbox.client.answers import Message
+from pillarbox.client.calls import Keys, Messages, Providers, Relays
+from pillarbox.client.connection import Connection
+from pillarbox.client.fields import MessageFields
+
+
+class Pillarbox:
+    """
+    A pillar box to drop mail in, as an async context manager.
+
+    `Pillarbox("https://mail.example.org", key="pb_…")` is a server. `Pillarbox()` is the home
+    of the configuration, `Pillarbox("sqlite:///mail.db")` a database: through the server that
+    runs on it, or in this process, which then carries the mail while the box is open.
+    `deliver=False` leaves that to somebody else.
+    """
+
+    def __init__(
+        self,
+        where: str | Config | None = None,
+        *,
+        key: str | None = None,
+        deliver: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self._where = where
+        self._key = key
+        self._deliver = deliver
+        self._clock: Clock = clock or SystemClock()
+        self._open = AsyncExitStack()
+        self.server_url: str | None = None
+        """Where the server that answers is; None when this process answers."""
+
+    async def __aenter__(self) -> Self:
+        connection = Connection(await self._http(), self._clock)
+        self.messages = Messages(connection)
+        self.relays = Relays(connection)
+        self.keys = Keys(connection)
+        self.providers = Providers(connection)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def send(self, **message: Unpack[MessageFields]) -> Message:
+        """
+        Hand over a message. It is stored when this returns, and is not lost any more.
+
+        Raises Rejected with every problem, Unavailable when it could not be stored.
+        """
+        return await self.messages.send(message)
+
+    async def _http(self) -> Http:
+        if isinstance(self._where, str) and self._where.startswith(("http://", "https://")):
+            return await self._reach(self._where, self._key)
+        if self._key is not None:
+            raise Invalid("a key goes with a server's address", field="key")
+        config = self._config()
+        if server := await local.find_server(config, self._clock):
+            return await self._reach(server.url, server.token)
+        return await self._open.enter_async_context(local.in_process(config, deliver=self._deliver))
+
+    async def _reach(self, url: str, key: str | None) -> Http:
+        self.server_url = url
+        return await self._open.enter_async_context(local.remote(url, key))
+
+    def _config(self) -> Config:
+        if isinstance(self._where, Config):
+            return self._where
+        config = configuration.load()
+        return config if self._where is None else local.config_for(self._where, config)

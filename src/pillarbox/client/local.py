@@ -1,0 +1,83 @@
+"""
+Who answers for a home: the server that runs on it, or the application in this process.
+
+A server that can be asked has the database locked and says in its run file where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from pillarbox.base import runfile
+from pillarbox.base.clock import Clock
+from pillarbox.base.config import Config
+from pillarbox.base.db.lock import is_locked
+from pillarbox.base.db.open import sqlite_path
+from pillarbox.base.errors import Unavailable
+from pillarbox.base.http import IN_PROCESS, Http
+from pillarbox.base.runfile import RunningServer
+
+_PATIENCE_SECONDS = 5.0  # another command may be using the home, and a server may be starting
+_PAUSE_SECONDS = 0.05
+
+
+async def find_server(config: Config, clock: Clock) -> RunningServer | None:
+    """
+    The server of this home, or None when the database is free for us.
+
+    Raises Unavailable when another process keeps the database and does not answer for it.
+    """
+    database = sqlite_path(config.database)
+    deadline = clock.monotonic() + _PATIENCE_SECONDS
+    while True:
+        if server := runfile.find(config.home, database):
+            return server
+        if not is_locked(database):
+            return None
+        if clock.monotonic() >= deadline:
+            raise Unavailable(
+                f"another pillarbox process is using {config.home} and does not answer for it."
+                " If it is just starting, repeat this in a moment"
+            )
+        await clock.sleep(_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def in_process(config: Config, *, deliver: bool) -> AsyncIterator[Http]:
+    """The application itself, without a port. `deliver` makes it carry mail meanwhile."""
+    # Importing it takes most of a second, which nobody who talks to a server should wait.
+    from pillarbox.app import open_app
+
+    async with open_app(config, deliver=deliver) as app:
+        http = Http(IN_PROCESS, headers=bearer(app.operator_token), asgi=app.asgi)
+        try:
+            yield http
+        finally:
+            await http.close()
+
+
+@asynccontextmanager
+async def remote(url: str, key: str | None) -> AsyncIterator[Http]:
+    """A server by its address."""
+    http = Http(url.rstrip("/"), headers=bearer(key) if key else {})
+    try:
+        yield http
+    finally:
+        await http.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    """RFC 6750 §2.1."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def config_for(database_url: str, config: Config) -> Config:
+    """
+    The configuration with this database. Key and run files stay with it, in its folder,
+    unless it is the configured one.
+    """
+    if database_url == config.database:
+        return config
+    return replace(config, database_url=database_url, home=sqlite_path(database_url).parent)

@@ -1,0 +1,63 @@
+"""What a server refuses, turned back into the errors of base/errors.py (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from pillarbox.base import errors
+from pillarbox.base.errors import Invalid, PillarboxError, Refused, Rejected, Unavailable
+from pillarbox.base.http import HttpAnswer
+
+_BY_STATUS: dict[int, type[PillarboxError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Denied,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.TooLarge,
+}
+_BY_CODE = {
+    kind.code: kind
+    for kind in (
+        Invalid,
+        errors.Unauthenticated,
+        errors.Denied,
+        errors.NotFound,
+        errors.Conflict,
+        errors.Mismatch,
+        errors.TooLarge,
+        errors.Unusable,
+        Unavailable,
+    )
+}
+_DEFAULT_WAIT = timedelta(seconds=5)
+
+
+def problem(answer: HttpAnswer, asked: str) -> PillarboxError:
+    """The error that this answer stands for. `asked` names who answered, for people."""
+    told = answer.json if isinstance(answer.json, dict) else {}
+    if faults := tuple(_faults(told.get("errors"))):
+        return Rejected(faults)
+    text = str(told.get("detail") or told.get("title") or f"{asked} answered {answer.status}")
+    kind = _BY_CODE.get(str(told.get("code"))) or _BY_STATUS.get(answer.status)
+    if kind is None:
+        kind = Refused if 400 <= answer.status < 500 and answer.status != 429 else Unavailable
+    if issubclass(kind, Unavailable):
+        return kind(text, retry_after=retry_after(answer))
+    return kind(text)
+
+
+def retry_after(answer: HttpAnswer) -> timedelta:
+    """RFC 9110 §10.2.3, in seconds; the date form is not used by pillarbox."""
+    text = answer.headers.get("retry-after", "")
+    return timedelta(seconds=int(text)) if text.isdecimal() else _DEFAULT_WAIT
+
+
+def _faults(listed: Any) -> Iterator[Invalid]:
+    """Each problem with its field: a JSON Pointer (RFC 6901) without its first slash."""
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping):
+            pointer = str(each.get("pointer") or "").lstrip("#").removeprefix("/")
+            text = str(each.get("detail") or each.get("message") or "this cannot be used")
+            yield Invalid(text, field=pointer or None)
