@@ -117,7 +117,7 @@ class Keys:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def _digests(connection: Connection) -> dict[str, str]:

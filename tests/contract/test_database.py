@@ -1,0 +1,97 @@
+"""What accept, delivery and the rest rely on from any database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from pillarbox.base.db.database import Database
+from pillarbox.base.errors import Invalid, Unavailable
+
+notes = Table(
+    "notes", MetaData(), Column("id", Integer, primary_key=True), Column("text", String(20))
+)
+
+
+@pytest.fixture(autouse=True)
+async def _table(database: Database) -> None:
+    await database.write(lambda connection: notes.create(connection))
+
+
+def add(connection: Connection, texts: Sequence[str]) -> Sequence[str]:
+    """A shared work that refuses one word, after it has written something."""
+    for text in texts:
+        connection.execute(insert(notes), {"text": text})
+        if text == "bad":
+            raise Invalid("no", field="text")
+    return texts
+
+
+def count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(notes)) or 0
+
+
+async def test_everybody_who_writes_now_shares_one_call(database: Database) -> None:
+    """The first goes alone; whoever arrives while it commits goes together."""
+    calls: list[int] = []
+
+    def noting(connection: Connection, texts: Sequence[str]) -> Sequence[str]:
+        calls.append(len(texts))
+        return add(connection, texts)
+
+    await asyncio.gather(*(database.share(noting, str(n)) for n in range(200)))
+
+    assert sum(calls) == 200
+    assert len(calls) <= 3
+
+
+async def test_each_gets_its_own_answer(database: Database) -> None:
+    answers = await asyncio.gather(*(database.share(add, str(n)) for n in range(20)))
+
+    assert answers == [str(n) for n in range(20)]
+
+
+async def test_a_bad_item_is_refused_alone(database: Database) -> None:
+    """Its own changes are undone; those of the others in the same commit stay."""
+    texts = ["one", "bad", "two", "bad", "three"]
+
+    answers = await asyncio.gather(
+        *(database.share(add, text) for text in texts), return_exceptions=True
+    )
+
+    assert [type(answer) for answer in answers] == [str, Invalid, str, Invalid, str]
+    assert await database.read(count) == 3
+
+
+async def test_a_programming_error_reaches_its_caller_and_nobody_hangs(
+    database: Database,
+) -> None:
+    def broken(connection: Connection) -> None:
+        raise TypeError("a bug")
+
+    with pytest.raises(TypeError, match="a bug"):
+        await database.write(broken)
+    assert await database.share(add, "after") == "after"
+
+
+async def test_readers_cannot_write(database: Database) -> None:
+    with pytest.raises(SQLAlchemyError):
+        await database.read(lambda connection: connection.execute(insert(notes), {"text": "x"}))
+
+
+async def test_what_is_answered_is_visible_to_readers(database: Database) -> None:
+    await database.share(add, "one")
+
+    assert await database.read(count) == 1
+
+
+async def test_a_closed_database_says_so(database: Database) -> None:
+    await database.close()
+
+    with pytest.raises(Unavailable, match="closed"):
+        await database.share(add, "late")
+    # The fixture closes it again, which is harmless.
