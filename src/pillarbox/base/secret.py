@@ -18,6 +18,10 @@ class Secret:
         """The only way out. Grep for it to audit every use."""
         return self._value
 
+    def hidden_in(self, text: str, instead: str) -> str:
+        """The text without this secret, should somebody else have repeated it."""
+        return text.replace(self._value, instead) if self._value else text
+
     def __repr__(self) -> str:
         return "Secret(…)"
 

@@ -1,0 +1,190 @@
+"""
+Whether a relay works, step by step, by the code that delivers mail.
+
+No message is sent. For that there is the test mail, which takes the way of every other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pillarbox.base import dial
+from pillarbox.base.clock import Clock
+from pillarbox.base.errors import Invalid, Unusable
+from pillarbox.diagnosis import ports
+from pillarbox.diagnosis.case import PATIENCE, Case, Question, hurried
+from pillarbox.diagnosis.cautions import settings_step
+from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
+from pillarbox.diagnosis.discretion import discreet
+from pillarbox.diagnosis.findings import LABELS, Proposal, Report, Status, Step, skipped
+from pillarbox.diagnosis.local import folder_step, sandbox_step
+from pillarbox.diagnosis.steps import steps_of
+from pillarbox.diagnosis.visit import Visit, visit
+from pillarbox.mail.address import Address
+from pillarbox.mail.outcome import Failed, Stage
+from pillarbox.relays.change import RelayChange, Replace
+from pillarbox.relays.defaults import settle
+from pillarbox.relays.registry import Registry, Relay
+from pillarbox.relays.relay import (
+    FALLBACK_EHLO_NAME,
+    RelayKind,
+    RelaySettings,
+    Secrets,
+    Slot,
+    credentials,
+    endpoint,
+)
+from pillarbox.smtp.endpoint import Deadlines
+from pillarbox.smtp.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """
+    What a diagnosis takes from where it runs. Tests bring their own.
+
+    ehlo_name is what we call ourselves (RFC 5321 §4.1.4); doors are where else to look on a
+    host whose port does not answer.
+    """
+
+    ehlo_name: str = FALLBACK_EHLO_NAME
+    allow_private: bool = True
+    resolver: dial.Resolver = dial.system_resolver
+    doors: Sequence[ports.Door] = ports.USUAL_DOORS
+    patience: Deadlines = PATIENCE
+
+
+class Diagnosis:
+    """One engine for saved relays and for what somebody has just typed."""
+
+    def __init__(
+        self, registry: Registry, clock: Clock, surroundings: Surroundings | None = None
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._around = surroundings or Surroundings()
+
+    async def of_relay(
+        self, relay: Relay, *, mail_from: Address | None = None, rcpt_to: Address | None = None
+    ) -> Report:
+        """A saved relay, with its stored secrets. It takes half a minute at most."""
+        question = Question(mail_from=mail_from, rcpt_to=rcpt_to)
+        try:
+            secrets = self._registry.secrets(relay)
+            return await self._of(relay.settings, secrets, question)
+        except Unusable as fault:
+            return _faulty([Invalid(str(fault), field=Slot.PASSWORD.value)], relay.settings)
+
+    async def of_change(
+        self,
+        change: RelayChange,
+        *,
+        mail_from: Address | None = None,
+        rcpt_to: Address | None = None,
+    ) -> Report:
+        """
+        Typed values, complete with their own secrets: no stored one is ever tried with them.
+
+        With faults in the settings nothing is contacted, and each fault is a failing step.
+        """
+        if problems := change.problems():
+            settled = settle(change.values, None, signs_in=False)
+            return _faulty(problems, settled)
+        question = Question(mail_from=mail_from, rcpt_to=rcpt_to)
+        typed = {
+            slot.value: secret.secret
+            for slot, secret in change.secrets.items()
+            if isinstance(secret, Replace)
+        }
+        return await self._of(change.apply_to(None), Secrets(**typed), question)
+
+    async def _of(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Report:
+        match settings.kind:
+            case RelayKind.SANDBOX:
+                return _local(settings, sandbox_step())
+            case RelayKind.PICKUP:
+                return _local(settings, await folder_step(settings))
+        case = self._case(settings, secrets, question)
+        try:
+            report = await self._of_server(case)
+        except Invalid as fault:
+            return _faulty([fault], settings)
+        return discreet(report, secrets)
+
+    def _case(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Case:
+        where = endpoint(
+            settings,
+            secrets,
+            ehlo_name=self._around.ehlo_name,
+            allow_private=self._around.allow_private,
+        )
+        if question.mail_from is None and settings.from_:
+            question = replace(question, mail_from=settings.from_.address)
+        return Case(
+            settings=settings,
+            endpoint=hurried(where, self._around.patience),
+            credentials=credentials(settings, secrets),
+            question=question,
+        )
+
+    async def _of_server(self, case: Case) -> Report:
+        seen = await visit(case, Transcript(self._clock), self._around.resolver)
+        steps = steps_of(case, seen, self._clock.now())
+        proposals = await self._proposals(case, seen)
+        report = Report(
+            steps=(settings_step(case), *steps), proposals=proposals, transcript=seen.lines()
+        )
+        return _with_first_proposal(report)
+
+    async def _proposals(self, case: Case, seen: Visit) -> tuple[Proposal, ...]:
+        failed = seen.failed or seen.refused(Stage.MAIL)
+        if failed is None:
+            return ()
+        return corrections(case, failed) + await self._of_other_doors(case, failed)
+
+    async def _of_other_doors(self, case: Case, failed: Failed) -> tuple[Proposal, ...]:
+        if not ports.may_be_the_wrong_door(failed):
+            return ()
+        doors = ports.other_doors(case, self._around.doors)
+        answering = await ports.that_answer(case, doors, self._clock, self._around.resolver)
+        return of_doors(case, answering)
+
+
+def _with_first_proposal(report: Report) -> Report:
+    """What we found out is better advice than what usually helps."""
+    broken = report.failure
+    if broken is None or not report.proposals:
+        return report
+    better = replace(broken, fix=report.proposals[0].why)
+    steps = tuple(better if step is broken else step for step in report.steps)
+    return replace(report, steps=steps)
+
+
+def _local(settings: RelaySettings, tried: Step) -> Report:
+    """A relay without a server."""
+    case = Case(settings=settings, endpoint=endpoint(settings, Secrets()))
+    return Report(steps=(settings_step(case), tried))
+
+
+def _faulty(problems: Sequence[Invalid], settings: RelaySettings) -> Report:
+    """Each fault with its field. Nobody was contacted."""
+    faults = [
+        Step(
+            stage=Stage.CONFIGURATION,
+            status=Status.FAIL,
+            evidence=f"{problem.field}: {problem}" if problem.field else str(problem),
+            cause=_sentence(str(problem)),
+            field=problem.field,
+        )
+        for problem in problems
+    ]
+    rest = [each for each in LABELS if each is not Stage.CONFIGURATION]
+    skips = [skipped(stage, "nothing was contacted: the settings have faults") for stage in rest]
+    is_about_tls = any(problem.field in ("tls", "port") for problem in problems)
+    proposals = of_contradiction(settings) if is_about_tls and settings.host else ()
+    return Report(steps=(*faults, *skips), proposals=proposals)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")

@@ -1,0 +1,162 @@
+"""From what was seen on a visit to the steps of a report. No I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pillarbox.diagnosis.case import Case
+from pillarbox.diagnosis.findings import Status, Step, skipped, warned
+from pillarbox.diagnosis.visit import Visit, stages, step_of
+from pillarbox.diagnosis.words import bounded, in_words, seconds_in_words
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Withheld
+from pillarbox.mail.reply import Reply
+from pillarbox.relays.classify import Where, classify
+from pillarbox.relays.contradictions import is_loopback
+from pillarbox.relays.relay import Auth
+from pillarbox.smtp.capabilities import Capabilities
+from pillarbox.smtp.endpoint import TlsMode
+from pillarbox.smtp.tls import TlsFacts
+
+EXPIRES_SOON = 21  # days; whoever renews by hand needs some
+
+
+def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
+    """One step for each stage, in the order of the session. After a failure the rest is skipped."""
+    steps: list[Step] = []
+    broken: Step | None = None
+    for stage in stages(case.endpoint.tls):
+        if broken is not None:
+            steps.append(skipped(stage, f"not reached: “{broken.label}” failed"))
+            continue
+        step = _step(stage, case, seen, now)
+        steps.append(step)
+        broken = step if step.status is Status.FAIL else None
+    return tuple(steps)
+
+
+def failed_step(case: Case, failed: Failed, seen: Visit) -> Step:
+    """A failure in the catalogue's words. One that passes by itself is a warning."""
+    verdict = classify(failed.stage, failed.answer, Where.of(case.settings))
+    is_passing = verdict.blame is not Blame.RELAY and not verdict.permanent
+    stage = step_of(failed.stage)
+    return Step(
+        stage=stage,
+        status=Status.WARN if is_passing else Status.FAIL,
+        evidence=_evidence(failed, seen),
+        milliseconds=_waited(seen, stage),
+        cause=verdict.cause,
+        fix=verdict.fix,
+        advice_id=verdict.advice,
+    )
+
+
+def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
+    failed = seen.failed or seen.refused(stage)
+    if failed and step_of(failed.stage) is stage:
+        return failed_step(case, failed, seen)
+    why_skipped = _why_skipped(stage, case, seen)
+    if why_skipped:
+        return skipped(stage, why_skipped)
+    if stage is Stage.TLS:
+        return _tls_step(case, seen, now)
+    return Step(
+        stage=stage,
+        status=Status.OK,
+        evidence=bounded(_fact(stage, case, seen)),
+        milliseconds=_waited(seen, stage),
+    )
+
+
+def _why_skipped(stage: Stage, case: Case, seen: Visit) -> str | None:
+    match stage:
+        case Stage.AUTH if case.settings.auth is Auth.NONE:
+            return "auth is none: this relay signs in nowhere"
+        case Stage.MAIL if case.question.mail_from is None:
+            return "there is no sender to ask about: the relay has no from, and none was given"
+        case Stage.RCPT if case.question.rcpt_to is None:
+            return "no recipient was given to ask about"
+        case Stage.RCPT if seen.probe is None or seen.probe.rcpt is None:
+            return "the relay was not asked, because it did not take the sender"
+    return None
+
+
+def _fact(stage: Stage, case: Case, seen: Visit) -> str:
+    match stage:
+        case Stage.DNS:
+            return _addresses(case, seen)
+        case Stage.CONNECT:
+            return _connected(case, seen)
+        case Stage.EHLO:
+            reply = seen.said(Stage.EHLO)
+            return in_words(Capabilities.parse(reply)) if reply else ""
+        case Stage.AUTH:
+            mechanism = seen.session.mechanism if seen.session else None
+            return f"{mechanism.value}: {seen.said(stage)}" if mechanism else ""
+        case Stage.QUIT:
+            reply = seen.said(stage)
+            return str(reply) if reply else "no answer to QUIT, which harms nothing"
+    return str(seen.said(stage) or "")
+
+
+def _addresses(case: Case, seen: Visit) -> str:
+    noted = seen.noted(Stage.DNS) or ""
+    addresses = noted.split(", ")
+    whose = "the proxy has " if case.endpoint.proxy else ""
+    count = "1 address" if len(addresses) == 1 else f"{len(addresses)} addresses"
+    return f"{whose}{count}: {noted}"
+
+
+def _connected(case: Case, seen: Visit) -> str:
+    where = seen.noted(Stage.CONNECT) or ""
+    return f"through the proxy: {where}" if case.endpoint.proxy else where
+
+
+def _tls_step(case: Case, seen: Visit, now: datetime) -> Step:
+    if case.endpoint.tls is TlsMode.NONE:
+        step = skipped(Stage.TLS, "tls is none: everything is said in the clear")
+        if is_loopback(case.settings.host):
+            return step
+        fix = "Set tls to starttls or implicit, if the server offers it."
+        return warned(step, "Anybody on the way can read this mail.", fix)
+    facts = seen.tls
+    assert facts is not None
+    days = (facts.not_after - now).days
+    step = Step(
+        stage=Stage.TLS,
+        status=Status.OK,
+        evidence=bounded(_certificate(facts, days)),
+        milliseconds=_waited(seen, Stage.TLS),
+    )
+    if days >= EXPIRES_SOON or case.endpoint.trust.pin:
+        return step
+    cause = f"The certificate expires on {facts.not_after:%-d %B %Y}, in {days} days."
+    return warned(step, cause, "Its operator has to renew it before that, or mail stops.")
+
+
+def _certificate(facts: TlsFacts, days: int) -> str:
+    names = ", ".join(facts.names) or facts.subject
+    return (
+        f"{facts.version}, {facts.cipher}; certificate for {names}; issued by {facts.issuer};"
+        f" expires in {days} days"
+    )
+
+
+def _evidence(failed: Failed, seen: Visit) -> str:
+    """What the server said; if it said nothing, what happened and how long we waited."""
+    match failed.answer:
+        case Lost(loss=Loss.NOT_SMTP):
+            return "what answered is not an SMTP server"
+        case Lost(loss=Loss.TIMEOUT, cause=cause) if " seconds" not in cause:
+            waited = _waited(seen, step_of(failed.stage)) or 0.0
+            return bounded(f"{cause}; we waited {seconds_in_words(waited / 1000)}")
+        case Lost(cause=cause) | Withheld(cause=cause):
+            return bounded(cause)
+        case Reply():
+            return bounded(str(failed.answer))
+
+
+def _waited(seen: Visit, stage: Stage) -> float | None:
+    """Milliseconds that the other side took, everything that belongs to the step together."""
+    waits = seen.transcript.milliseconds()
+    taken = [spent for each, spent in waits.items() if step_of(each) is stage]
+    return sum(taken) if taken else None

@@ -1,0 +1,141 @@
+"""One visit to a relay, by the code that delivers mail. Nothing is sent but questions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from pillarbox.base import dial
+from pillarbox.diagnosis.case import Case
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown, refusal
+from pillarbox.mail.reply import Reply
+from pillarbox.smtp.connecting import Connection, connect
+from pillarbox.smtp.endpoint import TlsMode
+from pillarbox.smtp.probe import Probe
+from pillarbox.smtp.session import Session
+from pillarbox.smtp.tls import TlsFacts
+from pillarbox.smtp.transcript import Direction, Transcript
+
+VISIT_SECONDS = 24.0  # altogether; the search for a better port has the rest of half a minute
+
+_PLAIN = (Stage.DNS, Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.TLS, Stage.AUTH)
+_IMPLICIT = (Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.GREETING, Stage.EHLO, Stage.AUTH)
+_QUESTIONS = (Stage.MAIL, Stage.RCPT, Stage.QUIT)
+_STEP_OF = {Stage.PROXY: Stage.CONNECT, Stage.STARTTLS: Stage.TLS, Stage.RSET: Stage.QUIT}
+
+
+@dataclass(slots=True)
+class Visit:
+    """
+    What was seen, also of a visit that went wrong half-way.
+
+    failed is why the session did not open; what the relay said to MAIL and RCPT is in probe.
+    """
+
+    transcript: Transcript
+    connection: Connection | None = None
+    session: Session | None = None
+    failed: Failed | None = None
+    probe: Probe | None = None
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        return self.connection.tls if self.connection else None
+
+    def refused(self, stage: Stage) -> Failed | None:
+        """Why MAIL or RCPT was refused, if it was asked and was."""
+        if self.probe is None:
+            return None
+        answer = self.probe.mail if stage is Stage.MAIL else self.probe.rcpt
+        failed = refusal(stage, answer) if answer else None
+        assert not isinstance(failed, Unknown)  # only the final dot ever is
+        return failed
+
+    def said(self, stage: Stage) -> Reply | None:
+        """The relay's last reply at a stage, as the transcript shows it: safe to print."""
+        for entry in reversed(self.transcript.entries):
+            if entry.stage is stage and entry.direction is Direction.SERVER:
+                lines = entry.text.split("\n")
+                return Reply(int(lines[0][:3]), tuple(line[4:] for line in lines))
+        return None
+
+    def lines(self) -> tuple[str, ...]:
+        """
+        The transcript, line by line.
+
+        What a server says that does not speak SMTP is left out: a diagnosis must not be a
+        port scanner's eye.
+        """
+        is_smtp = not (
+            self.failed
+            and isinstance(self.failed.answer, Lost)
+            and self.failed.answer.loss is Loss.NOT_SMTP
+        )
+        entries = self.transcript.entries
+        kept = (each for each in entries if is_smtp or each.stage is not Stage.GREETING)
+        return tuple(line for each in kept for line in str(each).split("\n"))
+
+    def noted(self, stage: Stage) -> str | None:
+        """The last thing that was noted at a stage."""
+        for entry in reversed(self.transcript.entries):
+            if entry.stage is stage and entry.direction is Direction.NOTE:
+                return entry.text
+        return None
+
+
+async def visit(case: Case, transcript: Transcript, resolver: dial.Resolver) -> Visit:
+    """
+    Connect, greet, secure, sign in, ask, leave. What fails is a value; nothing is repeated.
+
+    Raises Invalid if the endpoint's PEM text or EHLO name cannot be used.
+    """
+    seen = Visit(transcript)
+    try:
+        async with asyncio.timeout(VISIT_SECONDS):
+            await _converse(case, seen, resolver)
+    except TimeoutError:
+        cause = f"the relay was not done after {VISIT_SECONDS:g} seconds"
+        stage = _where(transcript, case.endpoint.tls)
+        answer = Lost(Loss.TIMEOUT, cause)
+        seen.failed = Failed(stage, Blame.RELAY, permanent=False, answer=answer)
+    return seen
+
+
+def stages(tls: TlsMode) -> tuple[Stage, ...]:
+    """The steps in the order in which a session of this mode takes them."""
+    return (_IMPLICIT if tls is TlsMode.IMPLICIT else _PLAIN) + _QUESTIONS
+
+
+def step_of(stage: Stage) -> Stage:
+    """The step of the report that a stage of the session belongs to."""
+    return _STEP_OF.get(stage, stage)
+
+
+async def _converse(case: Case, seen: Visit, resolver: dial.Resolver) -> None:
+    connection = await connect(case.endpoint, seen.transcript, resolver)
+    if isinstance(connection, Failed):
+        seen.failed = connection
+        return
+    seen.connection = connection
+    seen.session = Session(case.endpoint, connection, seen.transcript)
+    try:
+        seen.failed = await seen.session.open(case.credentials)
+        if seen.failed is None and case.question.mail_from:
+            question = case.question
+            seen.probe = await seen.session.probe(question.mail_from, question.rcpt_to)
+        await seen.session.quit()
+    except BaseException:
+        seen.session.abort()
+        raise
+
+
+def _where(transcript: Transcript, tls: TlsMode) -> Stage:
+    """The stage that was not over when time was: the one we spoke in last, or the next."""
+    entries = transcript.entries
+    if not entries:
+        return Stage.DNS
+    last = entries[-1]
+    order = stages(tls)
+    place = order.index(step_of(last.stage))
+    is_answered = last.direction is not Direction.CLIENT
+    return order[min(place + is_answered, len(order) - 1)]
