@@ -26,7 +26,7 @@ from pillarbox.mail.mailbox import Mailbox
 from pillarbox.mail.plain import readable
 from pillarbox.mail.transfer import Encoded, base64_lines, encode_text
 
-MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,120}@[!-;=?A-~]{1,253}>")  # RFC 5322 §3.6.4, in short
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,120}@[!-;=?A-~]{1,253}>")  # RFC 5322 §3.6.4, in short
 
 _PRIORITIES = {  # X-Priority is custom, Importance is RFC 4021 §2.1.54
     Priority.HIGH: ("1 (Highest)", "high"),
@@ -52,8 +52,7 @@ def compose(draft: Draft, *, message_id: str, date: datetime) -> Content:
     `message_id` has its angle brackets, `date` its offset. The header section is pure ASCII
     unless a local part is not (RFC 6532). Raises Invalid for a message id that is none.
     """
-    if not MESSAGE_ID.fullmatch(message_id):
-        raise Invalid(f"“{message_id}” is not a message id: <name@domain>", field="message_id")
+    check_message_id(message_id)
     if date.tzinfo is None:
         raise ValueError("a date in a message needs its offset from UTC")
     body = _body(draft, message_id)
@@ -62,6 +61,12 @@ def compose(draft: Draft, *, message_id: str, date: datetime) -> Content:
     head = "".join([line for _, line in fields])
     _check_names(head, fields)
     return Content.pass_gate(b"".join([head.encode(), b"\r\n", *body.chunks]))
+
+
+def check_message_id(message_id: str) -> None:
+    """Raises Invalid unless it is `<name@domain>`, as its field spells it."""
+    if not _MESSAGE_ID.fullmatch(message_id):
+        raise Invalid(f"“{message_id}” is not a message id: <name@domain>", field="message_id")
 
 
 def _check_names(head: str, fields: Sequence[Field]) -> None:

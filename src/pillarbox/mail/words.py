@@ -102,17 +102,17 @@ def parameterized(value: str, *parameters: tuple[str, str]) -> list[str]:
 
 
 def _parameter(name: str, text: str) -> list[str]:
+    """The exact spelling stands first: some readers stop at the first they understand."""
     if _is_simple(text):
         return [f' {name}="{text}"']
     encoded = quote(text, safe="")
+    if len(encoded) > _SECTION:
+        sections = enumerate(_sections(encoded))
+        parts = [f" {name}*{number}*={section}" for number, section in sections]
+        parts[0] = parts[0].replace("=", "=utf-8''", 1)
+        return parts
     plain = _plain_spelling(text)
-    parts = [f' {name}="{plain}"'] if plain else []
-    if len(encoded) <= _SECTION:
-        return [*parts, f" {name}*=utf-8''{encoded}"]
-    for number, section in enumerate(_sections(encoded)):
-        charset = "utf-8''" if number == 0 else ""
-        parts.append(f" {name}*{number}*={charset}{section}")
-    return parts
+    return [f" {name}*=utf-8''{encoded}", *([f' {name}="{plain}"'] if plain else [])]
 
 
 def _is_simple(text: str) -> bool:
