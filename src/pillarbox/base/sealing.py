@@ -155,8 +155,7 @@ class Keyring:
 
     def to_text(self) -> str:
         """What stands in the key file: a line for each key, its id and the key in base64."""
-        lines = (f"{key.id} {base64.b64encode(key.octets).decode()}\n" for key in self._keys)
-        return _HEADING + "".join(lines)
+        return _HEADING + "".join(f"{_line(key)}\n" for key in self._keys)
 
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self.key_ids)})"
@@ -190,11 +189,15 @@ def _parse(path: Path, content: bytes) -> list[Key]:
 
 def _parse_line(line: bytes) -> Key | None:
     try:
-        key_id, encoded = line.decode("ascii").split()
+        _, encoded = line.decode("ascii").split()
         key = Key(base64.b64decode(encoded, validate=True))
     except (ValueError, binascii.Error):
         return None
-    return key if len(key.octets) == _KEY_OCTETS and key.id == key_id else None
+    return key if len(key.octets) == _KEY_OCTETS and _line(key) == line.decode() else None
+
+
+def _line(key: Key) -> str:
+    return f"{key.id} {base64.b64encode(key.octets).decode()}"
 
 
 def _refuse_if_others_may_read(path: Path, status: os.stat_result) -> None:

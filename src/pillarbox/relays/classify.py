@@ -139,7 +139,7 @@ def classify(stage: Stage, answer: Answer, where: Where | None = None) -> Verdic
         case Lost():
             entry = _first(_catalogue()["loss"], stage, where, losses=answer.loss.value)
         case Withheld():
-            entry = _first(_catalogue()["lack"], stage, where, lack=answer.lack.value)
+            entry = _first(_catalogue()["lack"], stage, where, lacks=answer.lack.value)
     return _verdict(entry, stage, answer, where)
 
 

@@ -23,6 +23,9 @@ class Login(Enum):
     NOBODY = "nobody"  # no sign-in: test servers on this machine
 
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     """
@@ -62,8 +65,8 @@ def get(preset_id: str | None) -> Preset | None:
 
 
 def by_host(host: str) -> Preset | None:
-    """The preset whose relay this host is."""
-    return _hosts().get(host.lower())
+    """The preset whose relay this host is. This machine may run anything: it has none."""
+    return None if host in _THIS_MACHINE else _hosts().get(host.lower())
 
 
 def nearest(text: str) -> str | None:

@@ -191,8 +191,14 @@ def endpoint(
     *,
     ehlo_name: str = FALLBACK_EHLO_NAME,
     allow_private: bool = True,
+    allow_networks: tuple[str, ...] = (),
 ) -> Endpoint:
-    """Where a session goes. `ehlo_name` is used unless the relay has its own."""
+    """
+    Where a session goes. `ehlo_name` is used unless the relay has its own.
+
+    A tenant's relay does not get allow_private; allow_networks are CIDRs it may reach all
+    the same.
+    """
     return Endpoint(
         host=settings.host,
         port=settings.port,
@@ -203,6 +209,7 @@ def endpoint(
         local_address=settings.local_address,
         deadlines=_deadlines(settings),
         allow_private=allow_private,
+        allow_networks=allow_networks,
     )
 
 
