@@ -46,7 +46,7 @@ class Visit:
         """Why MAIL or RCPT was refused, if it was asked and was."""
         if self.probe is None:
             return None
-        answer = self.probe.mail if stage is Stage.MAIL else self.probe.rcpt
+        answer = {Stage.MAIL: self.probe.mail, Stage.RCPT: self.probe.rcpt}.get(stage)
         failed = refusal(stage, answer) if answer else None
         assert not isinstance(failed, Unknown)  # only the final dot ever is
         return failed
