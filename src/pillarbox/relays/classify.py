@@ -121,6 +121,7 @@ _PROVIDER_DOMAINS = {
     "icloud.com": "icloud",
 }
 
+_LONGEST = 2000  # characters looked at; a hostile server may send many more, and patterns are slow
 _FOREIGN_WORDS = re.compile(r'\bsaid:.*|<[^<>]*>|"[^"]*"@\S*|\S*@\S*', re.DOTALL)
 
 _Entry = Mapping[str, Any]
@@ -156,7 +157,7 @@ def provider_of(settings: RelaySettings) -> str | None:
 
 def _reply_entry(stage: Stage, reply: Reply, where: Where) -> _Entry:
     """What this provider means by it, then what anybody means, then the class of the reply."""
-    text = _FOREIGN_WORDS.sub("<>", reply.text)
+    text = _FOREIGN_WORDS.sub("<>", reply.text[:_LONGEST])
     candidates = [entry for entry in _catalogue()["reply"] if _may_mean(entry, stage, reply)]
     for said_here, by_text in ((True, True), (True, False), (False, True), (False, False)):
         for entry in candidates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -232,3 +233,12 @@ def test_the_provider_is_known_by_preset_and_by_host() -> None:
         (RelaySettings(preset="gone-in-a-later-version", host="mail.example.org"), None),
     ):
         assert provider_of(settings) == provider
+
+
+@pytest.mark.parametrize("filling", ["a", '"', "<", "relay ", "message from ("])
+def test_a_hostile_reply_costs_no_more_than_a_long_one(filling: str) -> None:
+    """64 KiB of whatever is worst for a pattern is judged by its class, at once."""
+    before = time.process_time()
+    verdict = classify(Stage.RCPT, Reply(550, (filling * (65536 // len(filling)),)))
+    assert verdict.advice == "refused.recipient"
+    assert time.process_time() - before < 1
