@@ -91,7 +91,7 @@ class Acceptance:
             send_at=submission.send_at,
             tags=submission.tags,
             metadata=dict(submission.metadata),
-            delivery_ids=tuple(self._ids.new("dlv") for _ in envelope.forward_paths),
+            delivery_ids=tuple(sorted(self._ids.new("dlv") for _ in envelope.forward_paths)),
             idempotency=submission.idempotency,
         )
 

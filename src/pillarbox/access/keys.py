@@ -19,7 +19,6 @@ from pillarbox.base.db.database import Database
 from pillarbox.base.db.schema import Moment, metadata
 from pillarbox.base.errors import Invalid, NotFound, Unauthenticated
 from pillarbox.base.ids import Ids, token
-from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
 from pillarbox.journal.events import KeyCreated, KeyRevoked
 
@@ -59,8 +58,8 @@ class Keys:
         """Read the keys that are in force."""
         self._digests = await self._database.read(_digests)
 
-    async def create(self, name: str, principal: Principal) -> tuple[Key, Secret]:
-        """A new key and its text, the only time that it can be seen. Raises Invalid."""
+    async def create(self, name: str, principal: Principal) -> tuple[Key, str]:
+        """A new key and its text, for whoever asked and nobody else. Raises Invalid."""
         name = name.strip()
         if not name or len(name) > MAX_NAME or not name.isprintable():
             raise Invalid(f"a key's name is 1 to {MAX_NAME} printable characters", field="name")
@@ -76,7 +75,7 @@ class Keys:
 
         await self._database.write(store)
         self._digests[key.id] = digest
-        return key, Secret(text)
+        return key, text
 
     async def revoke(self, key_id: str, principal: Principal) -> Key:
         """From now on the key opens nothing. Raises NotFound."""

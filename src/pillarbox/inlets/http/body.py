@@ -1,0 +1,221 @@
+"""
+Reading the body of a request: bounded, and as strict as JSON (RFC 8259) allows.
+
+Two keys of the same name, numbers that are none, half characters and towers of brackets are
+refused: each has once meant one thing to the checker and another to the sender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+
+from pillarbox.base.errors import Invalid, Rejected, TooLarge
+from pillarbox.inlets.http.problems import Busy, Malformed, UnsupportedMedia
+
+MAX_BODY = 40 * 1024 * 1024  # octets
+MAX_HELD = 10 * MAX_BODY  # octets of all bodies that are being read at one moment
+MAX_DEPTH = 32  # objects and lists within each other
+PATIENCE_SECONDS = 30.0  # between two pieces of a body
+_LARGE = 128 * 1024  # octets; above it, parsing would hold up other requests
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An object, without the top-level fields that could not be read; those are in faults."""
+
+    fields: dict[str, Any]
+    faults: tuple[Invalid, ...] = ()
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which a name stood twice."""
+
+    names: tuple[str, ...] = ()
+
+
+class Intake:
+    """Reads bodies, never more at one moment than fit into memory."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def json(self, request: Request, *, may_be_empty: bool = False) -> Parsed:
+        """
+        The object in the body; with may_be_empty, no body is an empty object.
+
+        Raises UnsupportedMedia, TooLarge, Malformed, Busy.
+        """
+        octets = await self._octets(request)
+        if not octets and may_be_empty:
+            return Parsed({})
+        _check_media_type(request)
+        if len(octets) > _LARGE:
+            return await asyncio.to_thread(parse, octets)
+        return parse(octets)
+
+    async def _octets(self, request: Request) -> bytes:
+        announced = request.headers.get("content-length", "0")
+        if announced.isdecimal() and int(announced) > MAX_BODY:
+            raise _too_large()
+        held, pieces = 0, []
+        stream = request.stream()
+        try:
+            while (piece := await _next(stream)) is not None:
+                held += len(piece)
+                self._held += len(piece)
+                if held > MAX_BODY:
+                    raise _too_large()
+                if self._held > MAX_HELD:
+                    raise Busy("too many large requests at once", retry_after=timedelta(seconds=2))
+                pieces.append(piece)
+        finally:
+            self._held -= held
+        return b"".join(pieces)
+
+
+async def _next(stream: Any) -> bytes | None:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            piece: bytes | None = await anext(stream, None)
+    except TimeoutError:
+        raise Malformed("the body did not arrive in time") from None
+    except ClientDisconnect:
+        raise Malformed("the body did not arrive whole") from None
+    return piece
+
+
+def parse(octets: bytes) -> Parsed:
+    """Raises Malformed when it is no JSON object."""
+    doubled: list[str] = []
+    try:
+        whole = json.loads(
+            octets.decode(),
+            object_pairs_hook=lambda pairs: _object(pairs, doubled),
+            parse_constant=_no_number,
+        )
+    except UnicodeDecodeError:
+        raise Malformed("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Malformed(f"the body is not JSON: {error.msg} at {where}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+    if not isinstance(whole, dict):
+        raise Malformed("the body is JSON, but not an object: begin with {")
+    if octets.count(b"[") + octets.count(b"{") > MAX_DEPTH:
+        _check_depth(whole)
+    if doubled or b"\\ud" in octets or b"\\uD" in octets:
+        return _without_faulty(whole)
+    return Parsed(whole)
+
+
+def require_empty(parsed: Parsed) -> None:
+    """For routes whose body says nothing. Raises Rejected naming the fields."""
+    faults = [
+        Invalid("this request takes no fields", field=pointer(name)) for name in parsed.fields
+    ]
+    if faults:
+        raise Rejected([*parsed.faults, *faults])
+
+
+def pointer(name: str) -> str:
+    """A name as one step of a JSON Pointer (RFC 6901 §3), cut to a size that can be shown."""
+    shown = name[:100].encode(errors="backslashreplace").decode()
+    return shown.replace("~", "~0").replace("/", "~1")
+
+
+def _check_media_type(request: Request) -> None:
+    given = request.headers.get("content-type")
+    if given is None:
+        return
+    kind = given.partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise UnsupportedMedia("send the body as JSON, with Content-Type: application/json")
+
+
+def _object(pairs: list[tuple[str, Any]], doubled: list[str]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) == len(pairs):
+        return names
+    marked = _Doubled(names)
+    counts = Counter(name for name, _ in pairs)
+    marked.names = tuple(name for name, count in counts.items() if count > 1)
+    doubled.extend(marked.names)
+    return marked
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number in JSON")
+
+
+def _check_depth(whole: dict[str, Any]) -> None:
+    level: list[Any] = [whole]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _without_faulty(whole: dict[str, Any]) -> Parsed:
+    faults = tuple(_faulty(whole, ""))
+    unread = {(fault.field or "").partition("/")[0] for fault in faults}
+    return Parsed(
+        {name: value for name, value in whole.items() if pointer(name) not in unread}, faults
+    )
+
+
+def _faulty(value: Any, where: str) -> Iterator[Invalid]:
+    """Names that stand twice and half characters, with where they are."""
+    match value:
+        case str() if _is_broken(value):
+            yield Invalid("this has half a character (a lone surrogate)", field=where)
+        case dict():
+            for name in dict.fromkeys(getattr(value, "names", ())):
+                yield Invalid("this name stands twice in the object", field=_below(where, name))
+            for name, inner in value.items():
+                yield from _faulty_name(name, where)
+                yield from _faulty(inner, _below(where, name))
+        case list():
+            for number, inner in enumerate(value):
+                yield from _faulty(inner, _below(where, str(number)))
+
+
+def _faulty_name(name: str, where: str) -> Iterator[Invalid]:
+    if _is_broken(name):
+        yield Invalid(
+            "this name has half a character (a lone surrogate)", field=_below(where, name)
+        )
+
+
+def _is_broken(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _below(where: str, name: str) -> str:
+    return f"{where}/{pointer(name)}" if where else pointer(name)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"a request has at most {MAX_BODY // 1024 // 1024} MiB; nothing was stored")
+
+
+def _too_deep() -> Malformed:
+    return Malformed(f"the body has more than {MAX_DEPTH} objects and lists within each other")

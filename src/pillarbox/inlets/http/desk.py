@@ -1,0 +1,37 @@
+"""Everything that a request may need, in one place: the counter that requests come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pillarbox.accept.accept import Acceptance
+from pillarbox.access.keys import Keys
+from pillarbox.base.clock import Clock
+from pillarbox.base.config import Config
+from pillarbox.base.db.database import Database
+from pillarbox.base.secret import Secret
+from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.queue.queue import Queue
+from pillarbox.relays.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """
+    What app.py has built, for the routes.
+
+    operator_token opens everything to whoever can read the home folder. is_ready says
+    whether mail is being carried.
+    """
+
+    config: Config
+    clock: Clock
+    queue: Queue
+    registry: Registry
+    keys: Keys
+    acceptance: Acceptance
+    diagnosis: Diagnosis
+    database: Database
+    operator_token: Secret
+    is_ready: Callable[[], bool]

@@ -1,0 +1,127 @@
+"""
+What every request passes: a request id, the question who is asking, and the last catch.
+
+Pure ASGI, because each message passes here. Nothing is open that is not named here.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pillarbox.base.errors import NotFound, PillarboxError
+from pillarbox.base.ids import Ids
+from pillarbox.base.log import logger
+from pillarbox.inlets.http.desk import Desk
+from pillarbox.inlets.http.login import is_from_this_machine, principal
+from pillarbox.inlets.http.problems import Busy, Misdirected, respond, respond_plain
+
+MAX_ACTIVE = 256  # requests being answered at one moment
+
+OPEN = frozenset({"/livez", "/readyz", "/docs", "/v1/openapi.json"})
+_OPEN_FOLDER = "/static/"
+_API = "/v1/"
+_METRICS = "/metrics"
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+
+_log = logger("http")
+
+
+class Gate:
+    """Middleware. Leaves `request_id` and, for the API, `principal` in the scope."""
+
+    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+        self._app = app
+        self._desk = desk
+        self._ids = Ids(desk.clock)
+        self._active = 0
+        self.answers: Counter[tuple[str, int]] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["request_id"] = self._request_id(scope)
+        scope["gate"] = self
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self.answers[scope["method"], message["status"]] += 1
+                message["headers"] = [*message["headers"], *_headers(scope["path"], request_id)]
+            await send(message)
+
+        self._active += 1
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, answer)
+        except PillarboxError as error:
+            await respond(request_id, error)(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001  the HTTP loop: it logs, answers and goes on
+            _log.error("request failed", request_id=request_id, **_told(error))
+            if started:
+                raise ConnectionError("the answer broke off") from None
+            detail = f"Something went wrong on our side. Our log has it under {request_id}."
+            await respond_plain(request_id, 500, detail)(scope, receive, answer)
+        finally:
+            self._active -= 1
+
+    def _admit(self, scope: Scope) -> None:
+        """Raises Unauthenticated, Misdirected, NotFound or Busy."""
+        path, headers = scope["path"], scope["headers"]
+        if path in OPEN or path.startswith(_OPEN_FOLDER):
+            return
+        if self._active > MAX_ACTIVE:
+            raise Busy("as many requests as we take at once are being answered; try again")
+        if path.startswith(_API):
+            scope["principal"] = principal(self._desk, headers)
+        elif not is_from_this_machine(scope["client"], headers):
+            self._admit_from_elsewhere(scope)
+
+    def _admit_from_elsewhere(self, scope: Scope) -> None:
+        """The console shows mail and asks nobody who they are, so it stays on this machine."""
+        if scope["path"] == _METRICS:
+            scope["principal"] = principal(self._desk, scope["headers"])
+            return
+        if scope["client"] is not None and is_from_this_machine(scope["client"], _NAMED):
+            raise Misdirected("the console answers to 127.0.0.1 and localhost only")
+        raise NotFound("There is nothing at this address.")
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                given: str = value.decode()
+                return given
+        return self._ids.new("req")
+
+
+_NAMED = ((b"host", b"localhost"),)
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate that a request came through."""
+    gate: Gate = request.scope["gate"]
+    return gate
+
+
+def _headers(path: str, request_id: str) -> Iterator[tuple[bytes, bytes]]:
+    yield b"x-request-id", request_id.encode()
+    yield b"x-content-type-options", b"nosniff"
+    if path.startswith(_API):
+        yield b"cache-control", b"no-store"
+
+
+def _told(error: Exception) -> dict[str, str]:
+    """What broke and where. Not its message: that may quote what somebody sent us."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(
+        f"{frame.name} {frame.filename}:{frame.lineno}" for frame in reversed(frames)
+    )
+    return {"error": type(error).__name__, "where": where}

@@ -1,0 +1,146 @@
+"""The fields of a relay as HTTP callers write them, and the change they make."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.inlets.http.body import Parsed, pointer
+from pillarbox.inlets.http.reading.fields import NAME, Field, Json, object_of, read_flag
+from pillarbox.inlets.http.reading.message import read_mailbox
+from pillarbox.mail.address import Address
+from pillarbox.relays.change import RelayChange
+from pillarbox.relays.fields import READERS
+from pillarbox.relays.registry import Decision
+from pillarbox.relays.relay import Auth, RelayKind, Slot
+from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+
+_CHOICES: dict[str, Any] = {
+    "kind": RelayKind,
+    "tls": TlsMode,
+    "auth": Auth,
+    "mechanism": Mechanism,
+    "proxy_kind": ProxyKind,
+}
+
+
+def _schema(name: str) -> Json:
+    """Settings are read leniently, as forms send them; this is what they are."""
+    if name in _CHOICES:
+        return {"enum": [each.value for each in _CHOICES[name]] + [None]}
+    if name == "headers":
+        return {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+    if name.endswith(("port", "_connections", "_connection", "_minute", "_seconds")):
+        return {"type": ["number", "string", "null"]}
+    return {"type": ["string", "null"]}
+
+
+_SETTINGS: Json = {name: _schema(name) for name in ("name", *READERS, *Slot)}
+_SETTINGS["default"] = {"type": "boolean", "description": "Mail that names no relay goes there."}
+RELAY_SCHEMA: Json = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": _SETTINGS,
+    "description": "A field that is left out stays as it is, null goes back to the default. "
+    "A secret is never read back: left out it is kept, null removes it.",
+}
+PATCH_SCHEMA: Json = RELAY_SCHEMA | {
+    "properties": _SETTINGS
+    | {"version": {"type": "integer", "minimum": 1, "description": "Refuse if it is another."}}
+}
+UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
+    "properties": {name: each for name, each in _SETTINGS.items() if name != "default"}
+    | {"to": {"type": ["string", "null"], "description": "Also ask for this recipient."}}
+}
+
+
+def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:
+    """Raises Rejected for what is not a setting; faults of settings travel in the change."""
+    fields, faults = dict(parsed.fields), list(parsed.faults)
+    version = _taken(fields, "version", _read_version, faults)
+    make_default = _taken(fields, "default", read_flag, faults)
+    if make_default is False:
+        faults.append(
+            Invalid("to change the default, say default: true to another relay", field="default")
+        )
+    if if_match is not None:
+        version = _read_entity_tag(if_match, faults)
+    change = read_change(fields, faults)
+    return Decision(
+        change=change,
+        principal=principal,
+        expected_version=version,
+        make_default=bool(make_default),
+    )
+
+
+def read_change(fields: Json, faults: list[Invalid]) -> RelayChange:
+    """The change with everything that was wrong before it, so that all is told at once."""
+    change = RelayChange.read(fields)
+    own = [Invalid(str(each), field=_shown(each.field)) for each in change.faults]
+    return RelayChange(change.name, change.values, change.secrets, (*faults, *own))
+
+
+def read_probe(parsed: Parsed) -> tuple[RelayChange, Address | None]:
+    """Typed settings to diagnose, and a recipient to ask for. Raises Rejected with all faults."""
+    fields, faults = dict(parsed.fields), list(parsed.faults)
+    recipient = _taken(fields, "to", read_mailbox, faults)
+    change = read_change(fields, faults)
+    if problems := change.problems():
+        raise Rejected(problems)
+    return change, recipient and recipient.address
+
+
+def _taken(fields: Json, name: str, read: Any, faults: list[Invalid]) -> Any:
+    raw = fields.pop(name, None)
+    if raw is None:
+        return None
+    try:
+        return read(raw)
+    except Invalid as fault:
+        faults.append(fault.under(name))
+    except Rejected as rejected:
+        faults += [fault.under(name) for fault in rejected.problems]
+    return None
+
+
+def _read_version(raw: Any) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+        raise Invalid("a version is a whole number, from reading the relay")
+    return int(raw)
+
+
+def _read_entity_tag(text: str, faults: list[Invalid]) -> int | None:
+    """The version in an If-Match header (RFC 9110 §13.1.1); `*` is any."""
+    if text.strip() == "*":
+        return None
+    match = _ENTITY_TAG.fullmatch(text.strip())
+    if match is None:
+        faults.append(Invalid('If-Match is the version in quotes: "3"', field="If-Match"))
+        return None
+    return int(match[1])
+
+
+def _shown(field: str | None) -> str | None:
+    """Names that a caller made up are cut, and spelled as a pointer."""
+    if field is None or field.partition("/")[0] in _SETTINGS:
+        return field
+    return pointer(field)
+
+
+_SAVED = {
+    "to": Field(read=read_mailbox, schema=NAME, about="Also ask for this recipient."),
+    "from": Field(read=read_mailbox, schema=NAME, about="As this sender, not the relay's own."),
+}
+SAVED_FIELDS: dict[str, Field] = _SAVED
+SAVED_SCHEMA = object_of(_SAVED)
+_LETTER = {
+    "to": Field(read=read_mailbox, schema=NAME, about="Whom to write to."),
+    "from": Field(read=read_mailbox, schema=NAME, about="As whom; left out: the relay's own."),
+}
+LETTER_FIELDS: dict[str, Field] = _LETTER
+LETTER_REQUIRED = ("to",)
+LETTER_SCHEMA = object_of(_LETTER, LETTER_REQUIRED)

@@ -1,0 +1,359 @@
+"""
+What the API answers, as types: the code that builds an answer is checked against them, and
+the published description is made from them.
+
+Times are RFC 3339 in UTC. A secret has no place in any of these.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class DeliveryBrief(TypedDict):
+    """One recipient of a message."""
+
+    id: str
+    to: str
+    state: str
+
+
+class DeliveryShown(DeliveryBrief):
+    """One recipient of a message, with how it stands."""
+
+    attempts: int
+    tries: int
+    due_at: str | None
+    changed_at: str
+    answer: str | None
+    advice: str | None
+    possible_duplicate: bool
+
+
+MessageBrief = TypedDict(
+    "MessageBrief",
+    {
+        "id": str,
+        "state": str,
+        "relay": str,
+        "relay_id": str,
+        "stream": str,
+        "subject": str,
+        "from": str,
+        "send_at": str | None,
+        "expires_at": str,
+        "created_at": str,
+        "tags": list[str],
+        "metadata": dict[str, str],
+        "deliveries": list[DeliveryShown],
+    },
+)
+
+
+class Preview(TypedDict):
+    """A message as it would be sent."""
+
+    content: str
+
+
+class Smtp(TypedDict):
+    """What a relay answered (RFC 5321 §4.2, RFC 3463)."""
+
+    code: int
+    enhanced: str | None
+
+
+class AttemptShown(TypedDict):
+    """One try of one delivery."""
+
+    id: str
+    delivery_id: str
+    number: int
+    relay_id: str
+    relay_version: int
+    session_id: str | None
+    started_at: str
+    ended_at: str
+    outcome: str
+    stage: str | None
+    blame: str | None
+    permanent: bool | None
+    smtp: Smtp | None
+    answer: str
+    advice: str | None
+    transcript: list[str]
+
+
+class SessionShown(TypedDict):
+    """The connection that attempts were made on."""
+
+    id: str
+    relay_id: str
+    relay_version: int
+    opened_at: str
+    host: str
+    address: str
+    tls: dict[str, str] | None
+    mechanism: str | None
+    transcript: list[str]
+
+
+class EventShown(TypedDict):
+    """Something that happened."""
+
+    id: int
+    at: str
+    name: str
+    message_id: str | None
+    delivery_id: str | None
+    relay_id: str | None
+    principal: str | None
+    facts: dict[str, Any]
+
+
+class MessageShown(MessageBrief):
+    """A message with everything that happened to it."""
+
+    inlet: str
+    principal: str
+    reverse_path: str | None
+    message_id: str
+    size: int
+    attempts: list[AttemptShown]
+    sessions: list[SessionShown]
+    events: list[EventShown]
+
+
+class MessageList(TypedDict):
+    """A page of messages, newest first."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[MessageBrief]
+
+
+class Changed(TypedDict):
+    """What a request did to a message's deliveries."""
+
+    id: str
+    state: str
+    deliveries: list[DeliveryShown]
+    changed: int
+
+
+class RelayStatus(TypedDict):
+    """How a relay stands. `advice` is an id of the catalogue of causes."""
+
+    state: str
+    cause: str | None
+    advice: str | None
+    since: str | None
+    until: str | None
+    checked_at: str | None
+
+
+class SecretShown(TypedDict):
+    """That a secret is stored, never which."""
+
+    set: bool
+    updated_at: str | None
+
+
+RelayShown = TypedDict(
+    "RelayShown",
+    {
+        "id": str,
+        "name": str,
+        "version": int,
+        "default": bool,
+        "kind": str,
+        "status": RelayStatus,
+        "changed_at": str,
+        "preset": NotRequired[str | None],
+        "host": NotRequired[str],
+        "port": NotRequired[int],
+        "tls": NotRequired[str],
+        "auth": NotRequired[str],
+        "username": NotRequired[str | None],
+        "mechanism": NotRequired[str | None],
+        "password": NotRequired[SecretShown],
+        "proxy_password": NotRequired[SecretShown],
+        "client_key": NotRequired[SecretShown],
+        "from": str | None,
+        "reply_to": str | None,
+        "headers": dict[str, str],
+        "authorities": NotRequired[str | None],
+        "pin": NotRequired[str | None],
+        "server_name": NotRequired[str | None],
+        "minimum_tls": NotRequired[str],
+        "client_certificate": NotRequired[str | None],
+        "ehlo_name": NotRequired[str | None],
+        "local_address": NotRequired[str | None],
+        "proxy_kind": NotRequired[str | None],
+        "proxy_host": NotRequired[str | None],
+        "proxy_port": NotRequired[int | None],
+        "proxy_username": NotRequired[str | None],
+        "connect_timeout_seconds": NotRequired[float],
+        "greeting_timeout_seconds": NotRequired[float],
+        "command_timeout_seconds": NotRequired[float],
+        "final_timeout_seconds": NotRequired[float],
+        "max_connections": NotRequired[int],
+        "messages_per_minute": NotRequired[int | None],
+        "messages_per_connection": NotRequired[int],
+        "connection_age_seconds": NotRequired[int],
+        "directory": NotRequired[str | None],
+    },
+)
+
+
+class RelayList(TypedDict):
+    """All relays, the default first."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[RelayShown]
+
+
+class StepShown(TypedDict):
+    """One step of a diagnosis. status is ok, warn, fail or skip."""
+
+    stage: str
+    label: str
+    status: str
+    milliseconds: float | None
+    evidence: str
+    cause: str | None
+    fix: str | None
+    advice_id: str | None
+    field: str | None
+
+
+class ProposalShown(TypedDict):
+    """Settings that would do better; asks_again are secrets that must be given with them."""
+
+    change: dict[str, Any]
+    why: str
+    asks_again: list[str]
+
+
+class ReportShown(TypedDict):
+    """What a diagnosis found; the transcript holds no secrets."""
+
+    ok: bool
+    relay: str | None
+    steps: list[StepShown]
+    proposals: list[ProposalShown]
+    transcript: list[str]
+
+
+class KeyShown(TypedDict):
+    """An API key, without the key."""
+
+    id: str
+    name: str
+    created_at: str
+    revoked_at: str | None
+
+
+class KeyCreated(KeyShown):
+    """A new API key, the only time that it is shown."""
+
+    key: str
+
+
+class KeyList(TypedDict):
+    """All keys, newest first."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[KeyShown]
+
+
+class Alternative(TypedDict):
+    """Another way in to the same relay."""
+
+    port: int
+    tls: str
+
+
+class ProviderShown(TypedDict):
+    """What is known of a provider's relay."""
+
+    id: str
+    provider: str
+    name: str
+    host: str
+    port: int
+    tls: str
+    login: str
+    username: str | None
+    mechanism: str | None
+    secret_name: str
+    alternatives: list[Alternative]
+    aliases: list[str]
+    domains: list[str]
+    max_connections: int | None
+    messages_per_minute: int | None
+    limits: str | None
+    notes: str | None
+    docs_url: str | None
+
+
+class ProviderList(TypedDict):
+    """Providers by name."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[ProviderShown]
+
+
+class EventList(TypedDict):
+    """What happened, oldest first; next_cursor is where to go on, now or later."""
+
+    object: str
+    has_more: bool
+    next_cursor: str
+    data: list[EventShown]
+
+
+class Check(TypedDict):
+    """One thing that must work."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(TypedDict):
+    """Whether this server does its work."""
+
+    ok: bool
+    checks: list[Check]
+
+
+class FaultShown(TypedDict, total=False):
+    """One mistake of a request, and where it is: one of pointer, parameter and header."""
+
+    pointer: str
+    parameter: str
+    header: str
+    code: str
+    detail: str
+
+
+class Problem(TypedDict):
+    """RFC 9457 problem details. Switch on code; detail is for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: NotRequired[list[FaultShown]]
