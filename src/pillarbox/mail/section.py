@@ -103,7 +103,7 @@ def _decode_word(match: re.Match[str]) -> str:
     charset, encoding, payload = match.groups()
     try:
         if encoding in "bB":
-            octets = binascii.a2b_base64(payload + "=" * (-len(payload) % 4))
+            octets = binascii.a2b_base64(payload + "=" * (-len(payload) % 4), strict_mode=True)
         else:
             octets = binascii.a2b_qp(payload, header=True)
         return octets.decode(charset, errors="replace")

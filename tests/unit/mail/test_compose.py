@@ -61,6 +61,7 @@ def test_a_plain_message_octet_for_octet() -> None:
 
 
 ALTERNATIVE = ("multipart/alternative", ["text/plain", "text/html"])
+MIXED = ("multipart/mixed", ["text/plain", "application/pdf"])
 RELATED = ("multipart/related", ["text/html", "image/png"])
 
 
@@ -76,7 +77,7 @@ RELATED = ("multipart/related", ["text/html", "image/png"])
             {"text": "x", "html": "x", "calendar": CALENDAR},
             ("multipart/alternative", ["text/plain", "text/html", "text/calendar"]),
         ),
-        ({"text": "x", "attachments": (FILE,)}, ("multipart/mixed", ["text/plain", "application/pdf"])),
+        ({"text": "x", "attachments": (FILE,)}, MIXED),
         ({"attachments": (FILE,)}, ("multipart/mixed", ["application/pdf"])),
         (
             {"html": "<p>x<img src=cid:logo>", "attachments": (FILE, LOGO)},
@@ -176,8 +177,8 @@ def test_a_message_id_is_checked(wrong: str) -> None:
 
 def test_a_forged_value_is_caught_before_the_socket() -> None:
     """A value that went round every check still cannot add a header field (W11)."""
-    forged = Header("X-Tag", "a")
-    object.__setattr__(forged, "value", "a\r\nBcc:\teve@example.org")
+    forged = Header("Precedence", "bulk")
+    object.__setattr__(forged, "value", "bulk\r\nBcc:\teve@example.org")
     with pytest.raises(Invalid):
         composed(text="x", headers=(forged,))
 

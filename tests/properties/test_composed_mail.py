@@ -29,7 +29,7 @@ ID = "<01JD2M6W4Q.7@mail.example.org>"
 DATE = datetime(2026, 11, 20, 16, 7, 0, tzinfo=UTC)
 ANN = Mailbox("Ann", Address.parse("ann@example.net"))
 
-quickly = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _UNSAFE = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]))
 printable = st.characters(exclude_categories=["Cs"], exclude_characters=_UNSAFE)
