@@ -19,7 +19,7 @@ from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
 from pillarbox.base import log, runfile
 from pillarbox.base.clock import SystemClock
-from pillarbox.base.config import Config
+from pillarbox.base.config import Config, Listen
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.ids import Ids, token
@@ -28,7 +28,7 @@ from pillarbox.base.secret import Secret
 from pillarbox.delivery.supervisor import Supervisor
 from pillarbox.delivery.sweeper import Sweeper
 from pillarbox.delivery.worker import Equipment
-from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.diagnosis.diagnose import Diagnosis, Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.queue.control import Retention
@@ -82,7 +82,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             registry=registry,
             keys=keys,
             acceptance=Acceptance(queue, registry, clock, ids),
-            diagnosis=Diagnosis(registry, clock, ehlo_name),
+            diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
         )
@@ -100,20 +100,18 @@ async def serve(config: Config) -> None:
     The inlet stops first, so that nothing is accepted that nobody would look at.
     """
     async with open_app(config) as app:
-        inlet = http.Inlet(app.asgi, config.http)
-        stopping = asyncio.Event()
+        inlet = http.Server(app.asgi, config.http)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stopping.set)
-        await inlet.start()
-        runfile.announce(config.home, inlet.url, app.operator_token)
-        _log.info("ready", http=inlet.url, database=config.database)
+            loop.add_signal_handler(name, inlet.stop)
+        url = f"http://{Listen(config.http.host, inlet.port)}"
+        runfile.announce(config.home, url, app.operator_token)
+        _log.info("ready", http=url, database=config.database)
         try:
-            await stopping.wait()
+            await inlet.run()
             _log.info("stopping: finishing what was begun")
         finally:
             runfile.withdraw(config.home)
-            await inlet.stop()
 
 
 @asynccontextmanager

@@ -17,8 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 Logger = structlog.stdlib.BoundLogger
 
 
-def start_logging(form: str) -> None:
-    """Set up once, at the start of the program. form is `text` or `json`."""
+def start_logging(form: str, level: int = logging.INFO) -> None:
+    """Set up once, at the start of the program. form is `text` or `json`, level of `logging`."""
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if form == "text":
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
@@ -30,7 +30,7 @@ def start_logging(form: str) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pillarbox.base.db.lock import is_locked
-from pillarbox.base.secret import Secret
 
 _NAME = "server.json"
 
@@ -26,7 +25,7 @@ class RunningServer:
 
     pid: int
     url: str
-    token: Secret
+    token: str = field(repr=False)
 
 
 def announce(home: Path, url: str, token: str) -> None:
@@ -50,6 +49,6 @@ def find(home: Path, database: Path) -> RunningServer | None:
         return None
     try:
         fields = json.loads((home / _NAME).read_text())
-        return RunningServer(int(fields["pid"]), str(fields["url"]), Secret(fields["token"]))
+        return RunningServer(int(fields["pid"]), str(fields["url"]), str(fields["token"]))
     except (OSError, ValueError, KeyError):
         return None

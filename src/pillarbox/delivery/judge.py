@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pillarbox.mail.outcome import Blame, Failed, Outcome
-from pillarbox.relays.classify import Suspends, classify
+from pillarbox.relays.classify import Suspends, Where, classify
 from pillarbox.relays.registry import Relay
 from pillarbox.relays.suspension import Trouble
 
@@ -23,16 +23,17 @@ def judge(outcome: Outcome, relay: Relay) -> Judged:
     """Look a failure up in the catalogue; anything else stands as it is."""
     if not isinstance(outcome, Failed):
         return Judged(outcome)
-    settings = relay.settings
-    verdict = classify(outcome.stage, outcome.answer, settings)
+    verdict = classify(outcome.stage, outcome.answer, Where.of(relay.settings))
     judged = replace(outcome, blame=verdict.blame, permanent=verdict.permanent)
     if judged.blame is not Blame.RELAY:
-        return Judged(judged, verdict.advice_id)
+        return Judged(judged, verdict.advice)
     trouble = Trouble(
         relay_id=relay.id,
         relay_name=relay.name,
         needs_person=verdict.suspends is Suspends.PERSON,
+        rest_for=verdict.rest_for if verdict.quota else None,
+        relay_version=relay.version,
         cause=verdict.cause,
-        advice=verdict.advice_id,
+        advice=verdict.advice,
     )
-    return Judged(judged, verdict.advice_id, trouble)
+    return Judged(judged, verdict.advice, trouble)

@@ -59,6 +59,7 @@ class Worker:
         self._under_way: dict[asyncio.Task[None], Claim] = {}
         self._carrying = 0
         self._told: set[str] = set()
+        self._proven_version: int | None = None
         self._is_stopping = False
 
     @property
@@ -94,12 +95,16 @@ class Worker:
         await self._pool.close_idle()
 
     def _sessions_allowed(self, relay: Relay) -> int:
-        """None while it rests, one to probe it afterwards, then as many as it takes."""
+        """
+        None while it rests; one until it has carried something; then as many as it takes.
+
+        A wrong password is so tried once, and not once a session.
+        """
         if self._is_stopping:
             return 0
         if relay.rest is not None:
             return 1 if relay.rest.until <= self._clock.now() else 0
-        return relay.settings.max_connections
+        return relay.settings.max_connections if self._proven_version == relay.version else 1
 
     async def _refill(self, relay: Relay, sessions: int) -> None:
         if sessions == 0:
@@ -191,9 +196,12 @@ class Worker:
         judged = [judge(ended.outcomes[path], relay) for path in claim.envelope.forward_paths]
         trouble = next((each.trouble for each in judged if each.trouble is not None), None)
         if trouble is not None:
+            self._proven_version = None
             await self._registry.rest(trouble)
-        elif relay.rest is not None:
-            await self._registry.resume(relay)
+        else:
+            self._proven_version = relay.version
+            if relay.rest is not None:
+                await self._registry.resume(relay)
         pairs = zip(claim.deliveries, judged, strict=True)
         attempts = [self._attempt(claim, relay, ended, *pair) for pair in pairs]
         recorded = await asyncio.gather(*map(self._queue.record, attempts))

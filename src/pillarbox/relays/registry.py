@@ -212,8 +212,11 @@ class Registry:
         self._known = await self._database.write(note)
 
     async def rest(self, trouble: suspension.Trouble) -> None:
-        """Rest a relay after a failure that was its own."""
+        """Rest a relay after a failure that was its own, unless it was changed meanwhile."""
         now = self._clock.now()
+        known = self._known.get(trouble.relay_id)
+        if known is None or known.version != trouble.relay_version:
+            return
 
         def note(connection: Connection) -> dict[str, Relay]:
             suspension.rest(connection, trouble, now)
@@ -222,7 +225,7 @@ class Registry:
         self._known = await self._database.write(note)
 
     async def resume(self, relay: Relay) -> None:
-        """It carries mail again."""
+        """It carries mail again. For every later claim the word of this success is enough."""
         now = self._clock.now()
 
         def note(connection: Connection) -> dict[str, Relay]:

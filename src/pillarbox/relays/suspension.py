@@ -35,13 +35,18 @@ class Rest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A failure that was the relay's. advice is an id of replies.toml."""
+    """
+    A failure that was the relay's. advice is an id of replies.toml; rest_for is how long the
+    relay itself, or its provider's pages, say that it takes.
+    """
 
     relay_id: str
+    relay_version: int
     relay_name: str
     needs_person: bool
     cause: str
     advice: str
+    rest_for: timedelta | None = None
 
 
 def rest_after(trouble: Trouble, before: Rest | None, now: datetime) -> Rest:
@@ -51,7 +56,7 @@ def rest_after(trouble: Trouble, before: Rest | None, now: datetime) -> Rest:
     return Rest(
         relay_id=trouble.relay_id,
         since=before.since if before else now,
-        until=now + waits[min(failures, len(waits)) - 1],
+        until=now + (trouble.rest_for or waits[min(failures, len(waits)) - 1]),
         failures=failures,
         needs_person=trouble.needs_person,
         cause=trouble.cause,
