@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pillarbox.base.errors import Rejected
 from pillarbox.base.secret import Secret
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays.change import Clear, Keep, RelayChange, Replace
 from pillarbox.relays.difference import Difference, difference
+from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import Auth, RelayKind, RelaySettings, Slot
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
@@ -429,3 +433,25 @@ def test_what_json_shows_can_be_typed_again() -> None:
         ACCOUNT | {"from": "App <app@example.org>", "headers": {"X-App": "1"}, "port": 587}
     )
     assert _made(saved.to_json(), saved) == saved
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["none", "implicit", "starttls", "465", "587", "gmail", "pickup", "::1"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*READERS, *Slot, "name"]), _JSON, max_size=6))
+def test_whatever_is_typed_is_a_relay_or_a_list_of_faults(typed: dict[str, object]) -> None:
+    """Never a crash; and what has no fault is stored and read back unchanged."""
+    change = RelayChange.read(typed)
+    if change.problems(secrets_may_follow=True):
+        return
+    made = change.apply_to()
+    assert RelaySettings.from_json(json.loads(json.dumps(made.to_json()))) == made
