@@ -41,21 +41,30 @@ def _mapping() -> Any:
     return field(default_factory=dict)
 
 
+def _told() -> Any:
+    """The answer as it came: not a part of what the value is, or says of itself."""
+    return field(default_factory=dict, repr=False, compare=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One recipient of a message. answer is what the relay said last; advice what to do."""
+    """
+    One recipient of a message. answer is what the relay said last.
+
+    attempts are those that counted, tries are all; advice is an id of the catalogue.
+    """
 
     id: str = ""
     to: str = ""
     state: str = ""
-    relay: str | None = None
+    attempts: int = 0
     tries: int = 0
     due_at: datetime | None = _moment()
     changed_at: datetime | None = _moment()
     answer: str | None = None
-    advice: Json | str | None = None
+    advice: str | None = None
     possible_duplicate: bool = False
-    json: Json = _mapping()
+    json: Json = _told()
 
     @property
     def has_ended(self) -> bool:
@@ -64,25 +73,50 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of one delivery. outcome is relayed, failed or unknown."""
+    """One try of one delivery. outcome is relayed, failed or unknown; transcript has its lines."""
 
     id: str = ""
     delivery_id: str = ""
     number: int = 0
-    relay: str | None = None
+    session_id: str | None = None
     started_at: datetime | None = _moment()
     ended_at: datetime | None = _moment()
     outcome: str = ""
     stage: str | None = None
     blame: str | None = None
     permanent: bool | None = None
-    code: int | None = None
-    enhanced: str | None = None
+    smtp: Json = _mapping()
     answer: str = ""
-    advice: Json | str | None = None
-    transcript: str = ""
-    session: Json | None = None
-    json: Json = _mapping()
+    advice: str | None = None
+    transcript: tuple[str, ...] = _words()
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The connection that attempts were made on."""
+
+    id: str = ""
+    opened_at: datetime | None = _moment()
+    host: str = ""
+    address: str = ""
+    tls: Json = _mapping()
+    mechanism: str | None = None
+    transcript: tuple[str, ...] = _words()
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened. facts depend on its name: see the reference of events."""
+
+    id: int = 0
+    at: datetime | None = _moment()
+    name: str = ""
+    delivery_id: str | None = None
+    principal: str | None = None
+    facts: Json = _mapping()
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,19 +124,21 @@ class Message:
     """
     A message, one delivery for each recipient.
 
-    attempts is filled when one message is read, not in lists. state is the one of its
-    deliveries that matters most. relayed means that a relay took it: SMTP tells no more.
+    attempts, sessions and events are filled when one message is read, not in lists. state
+    is the one of its deliveries that matters most. relayed means that a relay took it: SMTP
+    tells no more.
     """
 
     id: str = ""
     state: str = ""
-    accepted_at: datetime | None = _moment()
+    created_at: datetime | None = _moment()
     inlet: str | None = None
     principal: str | None = None
     stream: str = ""
-    relay: str | None = None
-    from_: str | None = None
+    relay: str = ""
+    from_: str = ""
     subject: str = ""
+    message_id: str | None = None
     size: int | None = None
     send_at: datetime | None = _moment()
     expires_at: datetime | None = _moment()
@@ -110,7 +146,9 @@ class Message:
     metadata: Json = _mapping()
     deliveries: tuple[Delivery, ...] = _each("Delivery")
     attempts: tuple[Attempt, ...] = _each("Attempt")
-    json: Json = _mapping()
+    sessions: tuple[Session, ...] = _each("Session")
+    events: tuple[Event, ...] = _each("Event")
+    json: Json = _told()
 
     @property
     def has_ended(self) -> bool:
@@ -140,8 +178,8 @@ class Relay:
     preset: str | None = None
     default: bool = False
     version: int = 0
-    status: Json | str | None = None
-    json: Json = _mapping()
+    status: Json = _mapping()
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +199,7 @@ class Step:
     fix: str | None = None
     advice_id: str | None = None
     field: str | None = None
-    json: Json = _mapping()
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,18 +209,19 @@ class Proposal:
     change: Json = _mapping()
     why: str = ""
     asks_again: tuple[str, ...] = _words()
-    json: Json = _mapping()
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A diagnosis: each step, what would do better, and what was said on the line."""
 
-    is_well: bool = False
+    ok: bool = False
+    relay: str | None = None
     steps: tuple[Step, ...] = _each("Step")
     proposals: tuple[Proposal, ...] = _each("Proposal")
     transcript: tuple[str, ...] = _words()
-    json: Json = _mapping()
+    json: Json = _told()
 
     @property
     def failure(self) -> Step | None:
@@ -199,7 +238,7 @@ class Key:
     key: str | None = field(default=None, repr=False)
     created_at: datetime | None = _moment()
     revoked_at: datetime | None = _moment()
-    json: Json = field(default_factory=dict, repr=False)
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +252,7 @@ class Provider:
     tls: str = ""
     docs_url: str | None = None
     notes: str | None = None
-    json: Json = _mapping()
+    json: Json = _told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +261,7 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     has_more: bool
-    json: Json = field(default_factory=dict, repr=False)
+    json: Json = _told()
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
@@ -254,4 +293,6 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Delivery, Attempt, Step, Proposal)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Delivery, Attempt, Session, Event, Step, Proposal)
+}

@@ -1,0 +1,93 @@
+"""`pillarbox message`: messages and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+
+if TYPE_CHECKING:
+    from pillarbox.client.answers import Message
+    from pillarbox.client.client import Pillarbox
+
+app = group("message", "Messages and what became of them.")
+
+
+@app.command(name="list")
+def list_(
+    *,
+    state: str | None = None,
+    limit: Annotated[int, Parameter(metavar="N")] = 20,
+    after: Annotated[str | None, Parameter(metavar="ID")] = None,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """List messages, newest first.
+
+    Parameters
+    ----------
+    state
+        Only those with a delivery in this state: queued, deferred, failed, relayed, …
+    limit
+        How many, 1 to 100.
+    after
+        Only those older than this message.
+    """
+    page = ask(everywhere, lambda box: box.messages.list(state=state, limit=limit, after=after))
+    if everywhere.json:
+        return print_json(page.json)
+    from pillarbox.cli.terminal import console
+    from pillarbox.cli.views.message import show_list
+
+    return show_list(page, console())
+
+
+@app.command
+def show(
+    message_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    transcript: bool = False,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Show one message and everything that happened to it.
+
+    Parameters
+    ----------
+    transcript
+        Show what was said on the line, too.
+    """
+    message = ask(everywhere, lambda box: box.messages.get(message_id))
+    if everywhere.json:
+        return print_json(message.json)
+    from pillarbox.cli.terminal import console
+    from pillarbox.cli.views.message import show
+
+    return show(message, console(), transcript=transcript)
+
+
+@app.command
+def cancel(
+    message_id: Annotated[str, Parameter(name="ID")], /, *, everywhere: Everywhere = NOTHING
+) -> None:
+    """Withdraw what is not relayed yet."""
+    _change(everywhere, lambda box: box.messages.cancel(message_id))
+
+
+@app.command
+def retry(
+    message_id: Annotated[str, Parameter(name="ID")], /, *, everywhere: Everywhere = NOTHING
+) -> None:
+    """Try again now what waits or has failed."""
+    _change(everywhere, lambda box: box.messages.retry(message_id))
+
+
+def _change(everywhere: Everywhere, work: Callable[[Pillarbox], Awaitable[Message]]) -> None:
+    message = ask(everywhere, work)
+    if everywhere.json:
+        return print_json(message.json)
+    for each in message.deliveries:
+        print(f"{each.state:10}  {each.to}")
+    return None

@@ -1,0 +1,85 @@
+"""`pillarbox serve`: the server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from pillarbox import __version__
+from pillarbox.base.config import Config
+from pillarbox.cli.exits import Usage
+from pillarbox.cli.options import NOTHING, Everywhere, group
+
+app = group("serve", "Run pillarbox: take mail in, carry it, answer.")
+
+PARTS = ("http", "worker", "smtp")
+
+
+@app.default
+def serve(
+    *,
+    only: Annotated[str | None, Parameter(metavar="PARTS")] = None,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Take mail in, carry it and answer, until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    only
+        Not everything but these parts, with commas: http, worker, smtp.
+    """
+    from pillarbox.base.log import start_logging
+
+    parts = read_parts(only)
+    config = everywhere.load()
+    start_logging(config.log)
+    if config.log == "text":
+        print(banner(config, parts), flush=True)
+    _run(config, parts)
+
+
+def read_parts(only: str | None) -> frozenset[str]:
+    """The parts to run. Raises Usage naming those there are."""
+    if only is None:
+        return frozenset(PARTS)
+    named = frozenset(part.strip() for part in only.split(",") if part.strip())
+    if not named or named - set(PARTS):
+        raise Usage(f"--only takes {', '.join(PARTS)}, with commas; not “{only}”")
+    return named
+
+
+def banner(config: Config, parts: frozenset[str]) -> str:
+    """Where everything is, and what to type next."""
+    lines = [f"pillarbox {__version__}", ""]
+    if "http" in parts:
+        lines += [f"  Console  {config.public_url}/", f"  API      {config.public_url}/docs"]
+    lines += [f"  Home     {config.home.absolute()}", ""]
+    lines += [
+        "Until there is a relay, mail is caught in the sandbox, to look at. In another terminal:",
+        "",
+        "  pillarbox send --from me@example.org --to you@example.org --subject Hi --text Hi",
+        "  pillarbox relay add main --preset gmail --username you@gmail.com --default",
+        "  pillarbox diagnose main",
+        "",
+        "Ctrl-C stops it; mail that waits is kept.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _run(config: Config, parts: frozenset[str]) -> None:
+    from pillarbox import app as program
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(program.serve(config))
+
+
+def _loop_factory() -> Any:
+    """uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,116 @@
+"""Relays for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from pillarbox.cli.advice import advice_on
+from pillarbox.cli.terminal import facts, listing, word
+from pillarbox.client.answers import Page, Relay
+
+_SHOWN_ALREADY = frozenset(
+    [
+        "id",
+        "name",
+        "version",
+        "default",
+        "status",
+        "kind",
+        "preset",
+        "host",
+        "port",
+        "tls",
+        "auth",
+        "username",
+        "password",
+        "from",
+        "reply_to",
+        "changed_at",
+    ]
+)
+
+
+def show_list(page: Page[Relay], out: Console) -> None:
+    """All relays, the default one marked."""
+    rows = [
+        (
+            each.name,
+            word(str(each.status.get("state", ""))),
+            place(each),
+            each.from_,
+            "default" if each.default else "",
+        )
+        for each in page
+    ]
+    out.print(listing(("Relay", "Status", "Where", "From", ""), rows))
+
+
+def place(relay: Relay) -> str:
+    """Where its mail goes, in one line."""
+    if relay.kind != "smtp":
+        return "keeps mail here to look at" if relay.kind == "sandbox" else relay.kind
+    return f"{relay.host}:{relay.port} {relay.tls}"
+
+
+def show(relay: Relay, out: Console) -> None:
+    """One relay, with everything that differs from what a relay usually has."""
+    state = str(relay.status.get("state", ""))
+    out.print(Text.assemble(relay.name, "  ", word(state)))
+    out.print(facts(_rows(relay)))
+    if state in ("suspended", "resting", "not working"):
+        out.print()
+        _show_trouble(relay, out)
+    elif state == "untested":
+        out.print(f"\nTry it: pillarbox diagnose {relay.name}")
+
+
+def _rows(relay: Relay) -> Iterator[tuple[str, Any]]:
+    yield "Id", relay.id
+    yield "Where", place(relay)
+    yield "Preset", relay.preset
+    if relay.kind == "smtp":
+        yield "Sign in", _login(relay)
+    yield "From", relay.from_
+    yield "Reply-To", relay.reply_to
+    yield "Default", "yes" if relay.default else ""
+    yield "Version", relay.version
+    for name, value in sorted(relay.json.items()):
+        if name not in _SHOWN_ALREADY and value not in (None, "", {}, []):
+            yield name, _setting(value)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "set" in value:
+            return "stored" if value["set"] else ""
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
+    text = str(value)
+    return f"{text.splitlines()[0]} …" if "\n" in text else text
+
+
+def _login(relay: Relay) -> str:
+    if relay.auth in (None, "none"):
+        return "no"
+    password = relay.json.get("password")
+    is_set = bool(password.get("set")) if isinstance(password, Mapping) else False
+    return f"{relay.username}, password {'stored' if is_set else 'missing'}"
+
+
+def _show_trouble(relay: Relay, out: Console) -> None:
+    status = relay.status
+    found = advice_on(status.get("advice"), relay.json)
+    out.print(
+        facts(
+            (
+                ("Said", status.get("cause")),
+                ("Cause", found.cause if found else ""),
+                ("Do", found.fix if found else ""),
+                ("Again at", status.get("until")),
+            )
+        )
+    )
+    out.print(f"\nStep by step: pillarbox diagnose {relay.name}")
