@@ -17,6 +17,7 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.mailbox import MAX_NAME, Mailbox
 
 MAX_FIELDS = 1_000
+MAX_MAILBOXES = 4_096  # characters of a field that is taken apart
 
 _FIELD = re.compile(rb"([!-9;-~]+):[^\r\n]*\r\n(?:[ \t]++[^\r\n]++\r\n)*")  # RFC 5322 §2.2
 _WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")  # RFC 2047 §2
@@ -72,6 +73,8 @@ def mailboxes_in(value: str) -> tuple[Mailbox, ...]:
 
     Raises Invalid when one of them is not an address. Groups are not taken.
     """
+    if len(value) > MAX_MAILBOXES:
+        raise Invalid(f"it is longer than {MAX_MAILBOXES} characters")
     pieces: list[list[str]] = [[]]
     for match in _PIECE.finditer(value):
         piece = match[0]

@@ -16,11 +16,13 @@ from email.utils import collapse_rfc2231_value
 from pillarbox.base.errors import Invalid
 from pillarbox.mail import words
 from pillarbox.mail.content import Content, header_section
+from pillarbox.mail.draft import MAX_SUBJECT
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.mail.plain import readable
 from pillarbox.mail.section import decoded, fields_of, mailboxes_in
 
 MAX_SHOWN = 200_000  # characters of a text or HTML part
+MAX_HEADER = 16_384  # characters of a field that are decoded
 PREVIEW = 200  # characters
 
 
@@ -71,7 +73,8 @@ def read_identity(content: Content) -> Identity:
         authors = mailboxes_in(values.get("from", ""))
     except Invalid:
         authors = ()
-    return Identity(authors, decoded(values.get("subject", "")), values.get("message-id"))
+    subject = decoded(values.get("subject", "")[:MAX_HEADER])[:MAX_SUBJECT]
+    return Identity(authors, subject, values.get("message-id", "")[:MAX_SUBJECT] or None)
 
 
 def summarize(content: Content) -> Summary:

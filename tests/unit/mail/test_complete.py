@@ -88,6 +88,7 @@ def test_a_field_that_stands_twice_is_refused(name: bytes) -> None:
         (b"From:\r\n", "has 0 addresses"),
         (b"From: (a@example.org)\r\n", "has 0 addresses"),
         (b"From: nobody\r\n", "cannot be read"),
+        (b"From: " + b'"\\' * 490 + b"\r\n" + (b" " + b'"\\' * 490 + b"\r\n") * 900, "longer than"),
         (b"From: A <a@example.org> <b@example.org>\r\n", "cannot be read"),
         (b"From: a: b@example.org, c@example.org;\r\n", "cannot be read"),
         (b'From: "A <a@example.org>\r\n', "cannot be read"),
