@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 
 from pillarbox.base.secret import Secret
 from pillarbox.diagnosis.findings import Report, Step
+from pillarbox.diagnosis.words import bounded
 from pillarbox.relays.relay import Secrets
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
@@ -21,10 +22,8 @@ _HIDDEN = "(hidden)"
 
 
 def discreet(report: Report, secrets: Secrets) -> Report:
-    """The same report without the secrets, as they are and in base64 (RFC 4954 §4)."""
+    """The same report, printable, without the secrets as they are and in base64 (RFC 4954 §4)."""
     held = [value for each in fields(secrets) if (value := getattr(secrets, each.name))]
-    if not held:
-        return report
     return replace(
         report,
         steps=tuple(_discreet_step(step, held) for step in report.steps),
@@ -33,7 +32,7 @@ def discreet(report: Report, secrets: Secrets) -> Report:
 
 
 def _discreet_step(step: Step, held: list[Secret]) -> Step:
-    return replace(step, evidence=_without(step.evidence, held))
+    return replace(step, evidence=bounded(_without(step.evidence, held)))
 
 
 def _without(text: str, held: list[Secret]) -> str:
@@ -45,7 +44,8 @@ def _without(text: str, held: list[Secret]) -> str:
 def _quotes(token: str, held: list[Secret]) -> bool:
     """Whether a base64 token, decoded, has one of the secrets in it."""
     try:
-        decoded = base64.b64decode(token, validate=True).decode(errors="replace")
+        whole = token[: len(token) - len(token) % 4]  # the end may have been cut off
+        decoded = base64.b64decode(whole, validate=True).decode(errors="replace")
     except binascii.Error:
         return False
     return any(secret.hidden_in(decoded, "") != decoded for secret in held)

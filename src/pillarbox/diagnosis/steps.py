@@ -1,13 +1,18 @@
-"""From what was seen on a visit to the steps of a report. No I/O."""
+"""
+From what was seen on a visit to the steps of a report. No I/O.
+
+The evidence is not yet fit to be shown: it goes through discretion.py.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from pillarbox.diagnosis import certificate
 from pillarbox.diagnosis.case import Case
 from pillarbox.diagnosis.findings import Status, Step, skipped, warned
 from pillarbox.diagnosis.visit import Visit, stages, step_of
-from pillarbox.diagnosis.words import bounded, in_words, seconds_in_words
+from pillarbox.diagnosis.words import in_words, seconds_in_words
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
 from pillarbox.relays.classify import Where, classify
@@ -15,7 +20,6 @@ from pillarbox.relays.contradictions import is_loopback
 from pillarbox.relays.relay import Auth
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.endpoint import TlsMode
-from pillarbox.smtp.tls import TlsFacts
 
 EXPIRES_SOON = 21  # days; whoever renews by hand needs some
 
@@ -34,7 +38,7 @@ def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def failed_step(case: Case, failed: Failed, seen: Visit) -> Step:
+def failed_step(case: Case, failed: Failed, seen: Visit, now: datetime) -> Step:
     """A failure in the catalogue's words. One that passes by itself is a warning."""
     verdict = classify(failed.stage, failed.answer, Where.of(case.settings))
     is_passing = verdict.blame is not Blame.RELAY and not verdict.permanent
@@ -42,7 +46,7 @@ def failed_step(case: Case, failed: Failed, seen: Visit) -> Step:
     return Step(
         stage=stage,
         status=Status.WARN if is_passing else Status.FAIL,
-        evidence=_evidence(failed, seen),
+        evidence=_evidence(failed, seen) + _unbelieved(seen, now),
         milliseconds=_waited(seen, stage),
         cause=verdict.cause,
         fix=verdict.fix,
@@ -53,7 +57,7 @@ def failed_step(case: Case, failed: Failed, seen: Visit) -> Step:
 def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
     failed = seen.failed or seen.refused(stage)
     if failed and step_of(failed.stage) is stage:
-        return failed_step(case, failed, seen)
+        return failed_step(case, failed, seen, now)
     why_skipped = _why_skipped(stage, case, seen)
     if why_skipped:
         return skipped(stage, why_skipped)
@@ -62,7 +66,7 @@ def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
     return Step(
         stage=stage,
         status=Status.OK,
-        evidence=bounded(_fact(stage, case, seen)),
+        evidence=_fact(stage, case, seen),
         milliseconds=_waited(seen, stage),
     )
 
@@ -124,21 +128,13 @@ def _tls_step(case: Case, seen: Visit, now: datetime) -> Step:
     step = Step(
         stage=Stage.TLS,
         status=Status.OK,
-        evidence=bounded(_certificate(facts, days)),
+        evidence=f"{facts.version}, {facts.cipher}; {certificate.in_words(facts, now)}",
         milliseconds=_waited(seen, Stage.TLS),
     )
     if days >= EXPIRES_SOON or case.endpoint.trust.pin:
         return step
-    cause = f"The certificate expires on {facts.not_after:%-d %B %Y}, in {days} days."
+    cause = f"The certificate expires in {days} days."
     return warned(step, cause, "Its operator has to renew it before that, or mail stops.")
-
-
-def _certificate(facts: TlsFacts, days: int) -> str:
-    names = ", ".join(facts.names) or facts.subject
-    return (
-        f"{facts.version}, {facts.cipher}; certificate for {names}; issued by {facts.issuer};"
-        f" expires in {days} days"
-    )
 
 
 def _evidence(failed: Failed, seen: Visit) -> str:
@@ -148,11 +144,19 @@ def _evidence(failed: Failed, seen: Visit) -> str:
             return "what answered is not an SMTP server"
         case Lost(loss=Loss.TIMEOUT, cause=cause) if " seconds" not in cause:
             waited = _waited(seen, step_of(failed.stage)) or 0.0
-            return bounded(f"{cause}; we waited {seconds_in_words(waited / 1000)}")
+            return f"{cause}; we waited {seconds_in_words(waited / 1000)}"
         case Lost(cause=cause) | Withheld(cause=cause):
-            return bounded(cause)
+            return cause
         case Reply():
-            return bounded(str(failed.answer))
+            return str(failed.answer)
+
+
+def _unbelieved(seen: Visit, now: datetime) -> str:
+    """What the certificate says of itself. The fingerprint is for whoever wants to pin it."""
+    if seen.unbelieved is None:
+        return ""
+    shown = certificate.in_words(seen.unbelieved, now)
+    return f"; it shows a {shown}; SHA-256 {seen.unbelieved.sha256}"
 
 
 def _waited(seen: Visit, stage: Stage) -> float | None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from pillarbox.base import dial
+from pillarbox.diagnosis import certificate
 from pillarbox.diagnosis.case import Case
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown, refusal
 from pillarbox.mail.reply import Reply
@@ -30,6 +31,7 @@ class Visit:
     What was seen, also of a visit that went wrong half-way.
 
     failed is why the session did not open; what the relay said to MAIL and RCPT is in probe.
+    unbelieved is the certificate that it did not open for.
     """
 
     transcript: Transcript
@@ -37,6 +39,7 @@ class Visit:
     session: Session | None = None
     failed: Failed | None = None
     probe: Probe | None = None
+    unbelieved: TlsFacts | None = None
 
     @property
     def tls(self) -> TlsFacts | None:
@@ -98,6 +101,8 @@ async def visit(case: Case, transcript: Transcript, resolver: dial.Resolver) -> 
         stage = _where(transcript, case.endpoint.tls)
         answer = Lost(Loss.TIMEOUT, cause)
         seen.failed = Failed(stage, Blame.RELAY, permanent=False, answer=answer)
+    if certificate.is_not_believed(seen.failed):
+        seen.unbelieved = await certificate.look(case.endpoint, transcript.clock, resolver)
     return seen
 
 

@@ -23,8 +23,8 @@ _EXTENSIONS = (
 
 def bounded(text: str) -> str:
     """One printable line of at most MAX_EVIDENCE characters."""
-    text = text if len(text) <= MAX_EVIDENCE else text[: MAX_EVIDENCE - 1] + "…"
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    text = _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return text if len(text) <= MAX_EVIDENCE else text[: MAX_EVIDENCE - 1] + "…"
 
 
 def in_words(capabilities: Capabilities) -> str:

@@ -207,6 +207,7 @@ async def test_a_certificate_for_another_name(clinic: Clinic, right: dict[str, A
     broken = failing(report, Stage.TLS)
     assert broken.advice_id == "tls.name"
     assert broken.cause == "The certificate belongs to another name than other.test."
+    assert f"it shows a certificate for localhost, {HOSTNAME}, 127.0.0.1;" in broken.evidence
     assert "server_name" in (broken.fix or "")
 
 
