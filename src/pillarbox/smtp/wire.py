@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterable
+from typing import cast
 
 from pillarbox.mail.outcome import Loss, Lost
 from pillarbox.mail.reply import Reply
@@ -37,9 +38,9 @@ class Wire(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(_HIGH_WATER)
+        # uvloop's transports have the methods and not the class, so this cannot be asserted.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
         self._replies.extend(self._parser.feed(data))

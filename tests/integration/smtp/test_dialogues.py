@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import conversation
-from support.conversation import Conversation, in_words
-from support.scripted_relay import matches, scripted_relay
 
 from pillarbox.base.clock import SystemClock
 from pillarbox.mail.outcome import Failed, Loss, Lost, Outcome
@@ -22,6 +19,9 @@ from pillarbox.smtp.replies import ReplyParser
 from pillarbox.smtp.session import open_session
 from pillarbox.smtp.steps import Flight, HangUp, Hear, PointOfNoReturn, Pour, Say
 from pillarbox.smtp.transcript import Transcript
+from support import conversation
+from support.conversation import Conversation, in_words
+from support.scripted_relay import matches, scripted_relay
 
 
 @pytest.fixture(params=conversation.every(), ids=lambda path: path.stem)
