@@ -77,6 +77,7 @@ def trespasses(module: Module) -> Iterator[str]:
     """Every use of a door by somebody who does not keep it."""
     imported = list(imports(module))
     read = list(attributes(module))
+    dialled = set(map(id, on_a_socket(module)))
     for door, keepers in MODULES.items():
         importing = [node for node, name in imported if reaches(name, door)]
         yield from refusals(module, importing, door, keepers)
@@ -85,8 +86,15 @@ def trespasses(module: Module) -> Iterator[str]:
         using = [node for node, name in (*imported, *read) if f".{name}".endswith(ends)]
         yield from refusals(module, using, door, keepers)
     for method, keepers in METHODS.items():
-        calling = [node for node, _ in read if node.attr == method]
+        calling = [node for node, _ in read if node.attr == method and id(node) not in dialled]
         yield from refusals(module, calling, f".{method}()", keepers)
+
+
+def on_a_socket(module: Module) -> Iterator[ast.expr]:
+    """Calls with `sock=`: somebody has dialled already, and nothing is connected anew."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and any(word.arg == "sock" for word in node.keywords):
+            yield node.func
 
 
 def refusals(
@@ -155,3 +163,4 @@ def test_a_keeper_may_use_its_door() -> None:
     """And a name that only looks like a door is none."""
     assert list(trespasses(snippet("smtp.sasl", "password.reveal()"))) == []
     assert list(trespasses(snippet("queue.claim", "now = self._clock.now()\nrandom = 4"))) == []
+    assert list(trespasses(snippet("smtp.connecting", "loop.create_connection(p, sock=s)"))) == []

@@ -32,6 +32,7 @@ def test_no_function_outgrows_a_screen() -> None:
         f"{module.at(function)}: {function.name} has {lines} lines, of at most {FUNCTION_LINES}."
         " Give its steps names."
         for module in modules()
+        if not module.is_in("base.db.migrations")  # a list of columns, never changed again
         for function in functions(module)
         if (lines := (function.end_lineno or 0) - function.lineno + 1) > FUNCTION_LINES
     )
