@@ -59,14 +59,14 @@ class House:
         return receipt.message_id
 
     async def until(
-        self, message_id: str, *, seconds: float = 10, **wanted: DeliveryState
+        self, message_id: str, *, seconds: float = 20, **wanted: DeliveryState
     ) -> Message:
         """The message once it is final, or in the `state` asked for. Raises TimeoutError."""
         states = {wanted["state"]} if "state" in wanted else FINAL
         return await self.when(message_id, lambda message: message.state in states, seconds)
 
     async def when(
-        self, message_id: str, is_so: Callable[[Message], bool], seconds: float = 10
+        self, message_id: str, is_so: Callable[[Message], bool], seconds: float = 20
     ) -> Message:
         async with asyncio.timeout(seconds):
             while not is_so(message := await self.queue.message(message_id)):

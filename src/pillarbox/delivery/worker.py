@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,9 +19,8 @@ from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, ope
 from pillarbox.delivery.judge import Judged, judge
 from pillarbox.delivery.pace import Pace
 from pillarbox.delivery.sessions import SessionPool
-from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Stage
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage
 from pillarbox.queue.claim import Ticket
 from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFacts
 from pillarbox.queue.queue import Queue
@@ -136,19 +134,28 @@ class Worker:
             _log.error("delivery interrupted", relay=self._relay_id, exc_info=error)
 
     async def _deliver(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
+        """After a good end the session is free before the outcome is recorded, not after."""
         started_at = self._clock.now()
-        carrier: Carrier | Unopened | None = None
+        is_free = False
         try:
             content = await self._content(claim)
             carrier, carried = await self._carry(claim, content, relay)
+            if not isinstance(carrier, Unopened):
+                await self._pool.give_back(carrier, relay)
+            judged = [judge(carried.outcomes[path], relay) for path in claim.envelope.forward_paths]
+            is_free = not any(each.trouble for each in judged)
+            if is_free:
+                self._free_session(progress)
+            facts = None if isinstance(carrier, Unopened) else carrier.facts
+            ended = _Ended(judged, carried.transcript, facts, started_at)
+            await self._settle(claim, relay, ended)
         finally:
-            self._carrying -= 1
-            progress.set()
-        if not isinstance(carrier, Unopened):
-            await self._pool.give_back(carrier, relay)
-        facts = None if isinstance(carrier, Unopened) else carrier.facts
-        ended = _Ended(carried.outcomes, carried.transcript, facts, started_at)
-        await self._settle(claim, relay, ended)
+            if not is_free:
+                self._free_session(progress)
+
+    def _free_session(self, progress: asyncio.Event) -> None:
+        self._carrying -= 1
+        progress.set()
 
     async def _content(self, claim: Claim) -> Content:
         octets = claim.octets
@@ -193,8 +200,7 @@ class Worker:
             return Unopened(failed, f"*: {error}")
 
     async def _settle(self, claim: Claim, relay: Relay, ended: _Ended) -> None:
-        judged = [judge(ended.outcomes[path], relay) for path in claim.envelope.forward_paths]
-        trouble = next((each.trouble for each in judged if each.trouble is not None), None)
+        trouble = next((each.trouble for each in ended.judged if each.trouble is not None), None)
         if trouble is not None:
             self._proven_version = None
             await self._registry.rest(trouble)
@@ -202,7 +208,7 @@ class Worker:
             self._proven_version = relay.version
             if relay.rest is not None:
                 await self._registry.resume(relay)
-        pairs = zip(claim.deliveries, judged, strict=True)
+        pairs = zip(claim.deliveries, ended.judged, strict=True)
         attempts = [self._attempt(claim, relay, ended, *pair) for pair in pairs]
         recorded = await asyncio.gather(*map(self._queue.record, attempts))
         if ended.session is not None and any(recorded):
@@ -237,7 +243,7 @@ class Worker:
 class _Ended:
     """What a transaction, or the try to begin one, came to."""
 
-    outcomes: Mapping[Address, Outcome]
+    judged: list[Judged]  # one for each forward path, in order
     transcript: str
     session: SessionFacts | None
     started_at: datetime

@@ -214,12 +214,11 @@ class Registry:
     async def rest(self, trouble: suspension.Trouble) -> None:
         """Rest a relay after a failure that was its own, unless it was changed meanwhile."""
         now = self._clock.now()
-        known = self._known.get(trouble.relay_id)
-        if known is None or known.version != trouble.relay_version:
-            return
 
         def note(connection: Connection) -> dict[str, Relay]:
-            suspension.rest(connection, trouble, now)
+            version = select(relays.c.version).where(relays.c.id == trouble.relay_id)
+            if connection.scalar(version) == trouble.relay_version:
+                suspension.rest(connection, trouble, now)
             return _all(connection)
 
         self._known = await self._database.write(note)
