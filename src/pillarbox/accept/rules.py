@@ -96,6 +96,8 @@ def _time_problems(
         yield Invalid("send_at is in the past; leave it out to send now", field="send_at")
     if send_at is not None and send_at > now + MAX_AHEAD:
         yield Invalid(f"send_at is more than {MAX_AHEAD.days} days ahead", field="send_at")
+    if submission.expires_at is None:
+        return  # it follows send_at
     if expires_at <= now:
         yield Invalid("expires_at is in the past; nothing would be sent", field="expires_at")
     elif send_at is not None and expires_at <= send_at:

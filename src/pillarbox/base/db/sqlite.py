@@ -58,6 +58,9 @@ class SqliteDatabase:
         return await future
 
     async def read(self, work: Work[T]) -> T:
+        if self._closed:
+            raise Unavailable("the database is closed")
+
         def reading() -> T:
             with self._readers.connect() as connection, connection.begin():
                 return work(connection)
