@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -48,6 +49,8 @@ def diagnose(
     fields |= _typed_secret(relay, fields, password)
     if to is not None:
         fields["to"] = to
+    if sys.stderr.isatty():
+        print("Trying it; this takes half a minute at most.", file=sys.stderr)
     report = ask(everywhere, lambda box: box.relays.diagnose(relay, **fields))
     _show(report, everywhere)
     return Exit.DONE if report.ok else Exit.NOT_WELL

@@ -9,6 +9,8 @@ from pillarbox.cli.exits import Exit
 from pillarbox.cli.options import NOTHING, Everywhere, group, print_json
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from pillarbox.cli.checks import Finding
 
 app = group("doctor", "Look the installation over.")
@@ -38,7 +40,7 @@ def _show(findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pillarbox.cli.terminal import console, mark, plain, word
+    from pillarbox.cli.terminal import console, mark, plain
 
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
@@ -51,8 +53,14 @@ def _show(findings: Sequence[Finding]) -> None:
     out = console()
     out.print(table)
     out.print()
-    sick = sum(each.status == "fail" for each in findings)
-    verdict = (
-        word("fail", f"{sick} of {len(findings)} need you.") if sick else word("ok", "All is well.")
-    )
-    out.print(verdict)
+    out.print(_verdict(findings))
+
+
+def _verdict(findings: Sequence[Finding]) -> Text:
+    from pillarbox.cli.terminal import word
+
+    broken = sum(each.status == "fail" for each in findings)
+    warned = sum(each.status == "warn" for each in findings)
+    if broken:
+        return word("fail", f"{broken} of {len(findings)} need you.")
+    return word("ok", f"Nothing is broken; {warned} to know." if warned else "All is well.")

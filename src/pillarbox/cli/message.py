@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from pillarbox.base.errors import NotFound
 from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
 
 if TYPE_CHECKING:
-    from pillarbox.client.answers import Message
+    from pillarbox.client.answers import Message, Relay
     from pillarbox.client.client import Pillarbox
 
 app = group("message", "Messages and what became of them.")
@@ -59,13 +60,22 @@ def show(
     transcript
         Show what was said on the line, too.
     """
-    message = ask(everywhere, lambda box: box.messages.get(message_id))
+    message, relay = ask(everywhere, lambda box: _with_relay(box, message_id))
     if everywhere.json:
         return print_json(message.json)
     from pillarbox.cli.terminal import console
-    from pillarbox.cli.views.message import show
+    from pillarbox.cli.views.message import Story, show
 
-    return show(message, console(), transcript=transcript)
+    return show(Story(message=message, relay=relay, transcript=transcript), console())
+
+
+async def _with_relay(box: Pillarbox, message_id: str) -> tuple[Message, Relay | None]:
+    """A message and the relay it goes by, unless that was removed."""
+    message = await box.messages.get(message_id)
+    try:
+        return message, await box.relays.get(message.relay)
+    except NotFound:
+        return message, None
 
 
 @app.command

@@ -162,45 +162,14 @@ def _count(message: Message) -> str:
 
 
 async def _follow(box: Pillarbox, message: Message, everywhere: Everywhere) -> Message:
-    """Until it has ended, or waits for a person: each attempt as it happens."""
+    """Each attempt as it happens, for people; the end of it for machines."""
     from pillarbox.cli.terminal import console
-    from pillarbox.cli.views.message import show_news
+    from pillarbox.cli.watch import Watch
 
-    out = console()
-    if not everywhere.json:
+    out = None if everywhere.json else console()
+    if out is not None:
         out.print(f"{message.id}  accepted, {_count(message)}, by {message.relay}")
-    before = None
-    async for after in box.messages.follow(message.id):
-        if not everywhere.json:
-            show_news(before, after, out)
-        before = after
-        if await _needs_person(box, after):
-            break
-    assert before is not None
-    if not everywhere.json:
-        _conclude(before)
-    return before
-
-
-async def _needs_person(box: Pillarbox, message: Message) -> bool:
-    """Whether watching longer is no use: it is held, or its relay waits for somebody."""
-    if message.has_ended:
-        return False
-    if all(each.has_ended or each.state == "held" for each in message.deliveries):
-        return True
-    if not any(attempt.blame == "relay" for attempt in message.attempts):
-        return False
-    relay = await box.relays.get(message.relay)
-    return relay.status.get("state") == "suspended"
-
-
-def _conclude(message: Message) -> None:
-    if message.has_ended:
-        return
-    print(
-        f"\nThis needs you: see pillarbox relay show {message.relay}. The mail is kept, and is\n"
-        "sent when the relay works again."
-    )
+    return await Watch(box, out).follow(message)
 
 
 def _read(name: str) -> str:

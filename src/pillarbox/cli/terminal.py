@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pillarbox.client.answers import Relay
+
 _PIPE_WIDTH = 80
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "skip": "·"}
 _STYLES = {
@@ -102,3 +104,11 @@ def local(moment: datetime | None) -> str:
 
 def clock(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone().strftime("%H:%M:%S")
+
+
+def rest_of(relay: Relay) -> str:
+    """` resting, tried again at 16:30:00`, or nothing for a relay that does not rest."""
+    state, until = relay.status.get("state"), relay.status.get("until")
+    if not until:
+        return ""
+    return f" {state}, tried again at {clock(datetime.fromisoformat(until))}"

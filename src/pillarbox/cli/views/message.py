@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,23 +12,37 @@ from rich.table import Table
 from rich.text import Text
 
 from pillarbox.cli.advice import advice_on
-from pillarbox.cli.terminal import clock, facts, listing, local, plain, word
-from pillarbox.client.answers import Attempt, Delivery, Event, Message, Page, Session
+from pillarbox.cli.terminal import clock, facts, listing, local, plain, rest_of, word
+from pillarbox.client.answers import Attempt, Delivery, Event, Message, Page, Relay, Session
 
 _INDENT = (0, 0, 0, 2)
-_DEEPER = (0, 0, 0, 4)
-_OUTCOMES = {"relayed": "relayed", "failed": "failed", "unknown": "uncertain"}
+_WIDE = 100  # columns; below that, an id leaves too little for the rest of a line
+_OUTCOMES = {"unknown": "uncertain"}
 _EVENTS = {
     "message.accepted": "accepted",
     "delivery.relayed": "relayed",
     "delivery.deferred": "deferred",
     "delivery.failed": "failed",
-    "delivery.uncertain": "uncertain: no answer after the final dot",
-    "delivery.returned": "back in the queue; the attempt does not count",
+    "delivery.uncertain": "uncertain",
+    "delivery.returned": "back in the queue, not counted",
     "delivery.expired": "expired",
     "delivery.cancelled": "cancelled",
     "delivery.retried": "to be tried again now",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A message, the relay it goes by if there still is one, and how much to tell."""
+
+    message: Message
+    relay: Relay | None = None
+    transcript: bool = False
+
+    @property
+    def place(self) -> Mapping[str, Any]:
+        """Host, port and TLS mode, for the sentences of the catalogue."""
+        return self.relay.json if self.relay else {}
 
 
 def show_list(page: Page[Message], out: Console) -> None:
@@ -35,18 +50,21 @@ def show_list(page: Page[Message], out: Console) -> None:
     if not page.items:
         out.print("No messages.")
         return
+    out.print(_wide(page) if out.width >= _WIDE else _narrow(page))
+    if page.has_more:
+        _say(out, f"\nOlder ones: pillarbox message list --after {page.items[-1].id}")
+
+
+def _wide(page: Page[Message]) -> Table:
     rows = [
         (each.id, local(each.created_at), word(each.state), _recipients(each), each.subject)
         for each in page
     ]
-    table = listing(("Message", "Accepted", "State", "To", "Subject"), rows)
-    out.print(table if out.width >= 100 else _narrow(page))
-    if page.has_more:
-        out.print(f"\nOlder ones: pillarbox message list --after {page.items[-1].id}")
+    return listing(("Message", "Accepted", "State", "To", "Subject"), rows)
 
 
 def _narrow(page: Page[Message]) -> Table:
-    """Two lines a message: an id leaves too little of 80 columns for the rest."""
+    """Two lines a message."""
     table = Table.grid(padding=(0, 2))
     for each in page:
         table.add_row(word(each.state), each.id, local(each.created_at))
@@ -63,26 +81,34 @@ def _recipients(message: Message) -> str:
     return plain(f"{first} and {len(others)} more" if others else first)
 
 
-def show(message: Message, out: Console, *, transcript: bool = False) -> None:
+def show(story: Story, out: Console) -> None:
     """Everything that happened to one message."""
+    message = story.message
     out.print(Text.assemble(message.id, "  ", word(message.state)))
-    out.print(_heading(message))
+    out.print(_heading(story))
     for delivery in message.deliveries:
         out.print()
-        out.print(_delivery(message, delivery, transcript=transcript))
-    if timeline := list(_timeline(message)):
+        out.print(_delivery(story, delivery))
+    if message.events:
         out.print("\nTimeline")
-        out.print(Padding(Group(*timeline), _INDENT))
-    if hint := _hint(message, transcript=transcript):
-        out.print(f"\n{hint}")
+        out.print(Padding(_timeline(message), _INDENT))
+    if hint := _hint(story):
+        _say(out, f"\n{hint}")
 
 
-def _heading(message: Message) -> Table:
+def _say(out: Console, text: str) -> None:
+    """A command to copy is never broken into lines."""
+    out.print(text, soft_wrap=True)
+
+
+def _heading(story: Story) -> Table:
+    message = story.message
+    waits = "" if message.has_ended or story.relay is None else rest_of(story.relay)
     return facts(
         (
             ("Subject", message.subject),
             ("From", message.from_),
-            ("Relay", message.relay),
+            ("Relay", f"{message.relay}{waits and f',{waits}'}"),
             ("Stream", message.stream),
             (
                 "Accepted",
@@ -97,104 +123,125 @@ def _heading(message: Message) -> Table:
     )
 
 
-def _delivery(message: Message, delivery: Delivery, *, transcript: bool) -> RenderableType:
-    heading = Text.assemble("To ", plain(delivery.to), "  ", word(delivery.state))
-    rows: list[RenderableType] = [heading]
-    if delivery.due_at and not delivery.has_ended:
+def _delivery(story: Story, delivery: Delivery) -> RenderableType:
+    rows: list[RenderableType] = [
+        Text.assemble("To ", plain(delivery.to), "  ", word(delivery.state))
+    ]
+    if delivery.due_at and delivery.state in ("scheduled", "deferred", "uncertain"):
         rows.append(Padding(f"next attempt {local(delivery.due_at)}", _INDENT))
     if delivery.possible_duplicate:
-        doubt = "The recipient may get this twice: an answer was lost after the final dot."
+        doubt = "An answer was lost after the final dot: this may arrive twice."
         rows.append(Padding(word("uncertain", doubt), _INDENT))
-    attempts = [each for each in message.attempts if each.delivery_id == delivery.id]
-    sessions = {each.id: each for each in message.sessions}
-    for attempt in attempts:
-        session = sessions.get(attempt.session_id or "")
-        rows.append(Padding(_attempt(attempt, session, transcript=transcript), _INDENT))
+    attempts = [each for each in story.message.attempts if each.delivery_id == delivery.id]
+    for number, attempt in enumerate(attempts):
+        follows = attempts[number + 1] if number + 1 < len(attempts) else None
+        is_told_later = follows is not None and follows.advice == attempt.advice
+        rows.append(Padding(_attempt(story, attempt, advised=not is_told_later), _INDENT))
     if not attempts:
         rows.append(Padding(Text("not tried yet", "dim"), _INDENT))
     return Group(*rows)
 
 
-def _attempt(attempt: Attempt, session: Session | None, *, transcript: bool) -> RenderableType:
+def _attempt(story: Story, attempt: Attempt, *, advised: bool) -> RenderableType:
     """One try: when, how it ended, what the server said, on what connection, why, what to do."""
-    state = _OUTCOMES.get(attempt.outcome, attempt.outcome)
-    where = f" at {attempt.stage}" if attempt.stage and attempt.outcome == "failed" else ""
+    session = next((s for s in story.message.sessions if s.id == attempt.session_id), None)
     heading = Text.assemble(
-        f"Attempt {attempt.number}  {clock(attempt.started_at)}  ",
-        word(state),
-        f"{where}{_took(attempt)}",
+        f"Attempt {attempt.number}  {clock(attempt.started_at)}  ", _ending(attempt), _took(attempt)
     )
     rows: list[tuple[str, Any]] = [("Answer", attempt.answer), ("Server", _server(session))]
-    place = {"host": session.host} if session else {}
-    if found := advice_on(attempt.advice, place):
-        rows += [("Cause", found.cause), ("Do", found.fix)]
-    parts: list[RenderableType] = [heading, facts(rows)]
-    if transcript:
-        said = (*(session.transcript if session else ()), *attempt.transcript)
-        parts.append(Padding(Text("\n".join(map(plain, said)), "dim"), _DEEPER))
+    parts: list[RenderableType] = [
+        heading,
+        facts([*rows, *(_advice(attempt, story.place) if advised else ())]),
+    ]
+    if story.transcript:
+        parts.append(Padding(_said(story, attempt, session), _INDENT))
     return Group(*parts)
+
+
+def _said(story: Story, attempt: Attempt, session: Session | None) -> Text:
+    """The conversation; recipients of one transaction share it, so it is shown once."""
+    alike = [
+        each
+        for each in story.message.attempts
+        if (each.session_id, each.transcript) == (attempt.session_id, attempt.transcript)
+    ]
+    if alike[0].id != attempt.id:
+        return Text("(the same conversation as above)", "dim")
+    lines = (*(session.transcript if session else ()), *attempt.transcript)
+    return Text("\n".join(map(plain, lines)) or "(nothing was said)", "dim")
+
+
+def _ending(attempt: Attempt) -> Text:
+    state = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+    where = f" at {attempt.stage}" if attempt.stage and attempt.outcome == "failed" else ""
+    return Text.assemble(word(state), where)
 
 
 def _took(attempt: Attempt) -> str:
     if attempt.started_at is None or attempt.ended_at is None:
         return ""
     milliseconds = (attempt.ended_at - attempt.started_at).total_seconds() * 1000
-    return f", {milliseconds:,.0f} ms"
+    return f", {milliseconds:,.0f} ms" if milliseconds >= 1 else ""
 
 
 def _server(session: Session | None) -> str:
     if session is None:
         return ""
-    tls = session.tls.get("version") or "no TLS"
+    tls = session.tls.get("version") or "without TLS"
     login = f", signed in with {session.mechanism}" if session.mechanism else ""
     address = f" ({session.address})" if session.address not in ("", session.host) else ""
     return f"{session.host}{address}, {tls}{login}"
 
 
-def _timeline(message: Message) -> Iterator[Text]:
+def _advice(attempt: Attempt, place: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if found := advice_on(attempt.advice, place):
+        yield "Cause", found.cause
+        yield "Do", found.fix
+
+
+def _timeline(message: Message) -> Table:
     to = {each.id: each.to for each in message.deliveries}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
     for event in message.events:
-        who = plain(to.get(event.delivery_id or "", ""))
-        yield Text.assemble((local(event.at), "dim"), "  ", _what(event), "  ", (who, "dim"))
+        table.add_row(local(event.at), _what(event), plain(to.get(event.delivery_id or "", "")))
+    return table
 
 
 def _what(event: Event) -> Text:
-    known = _EVENTS.get(event.name, event.name)
-    return word(event.name.rpartition(".")[2], known)
+    return word(event.name.rpartition(".")[2], _EVENTS.get(event.name, event.name))
 
 
-def _hint(message: Message, *, transcript: bool) -> str:
+def _hint(story: Story) -> str:
+    message = story.message
     if message.state in ("failed", "expired"):
         return f"When the cause is gone: pillarbox message retry {message.id}"
-    if message.attempts and not transcript and not message.is_relayed:
+    if message.sessions and not story.transcript and not message.is_relayed:
         return f"What was said on the line: pillarbox message show {message.id} --transcript"
     return ""
 
 
-def show_news(before: Message | None, after: Message, out: Console) -> None:
-    """What happened since the last look: each attempt as it ended, each delivery that ended."""
-    seen = {each.id for each in before.attempts} if before else set()
+def show_news(before: Message | None, story: Story, out: Console) -> None:
+    """What happened since the last look: attempts as they ended, deliveries that ended."""
+    after = story.message
+    known = {each.id: each for each in before.attempts} if before else {}
+    said = {(each.delivery_id, each.answer) for each in known.values()}
     to = {each.id: each.to for each in after.deliveries}
     for attempt in after.attempts:
-        if attempt.id not in seen:
-            _show_try(attempt, to.get(attempt.delivery_id, ""), out)
+        if attempt.id in known:
+            continue
+        _show_line(out, clock(attempt.ended_at), to.get(attempt.delivery_id, ""), _ending(attempt))
+        if (attempt.delivery_id, attempt.answer) not in said:
+            rows = [("Answer", attempt.answer), *_advice(attempt, story.place)]
+            out.print(Padding(facts(rows), (0, 0, 0, 8)))
     for delivery in _newly_ended(before, after):
-        out.print(
-            Text.assemble(
-                clock(delivery.changed_at), "  ", plain(delivery.to), "  ", word(delivery.state)
-            )
-        )
+        _show_line(out, clock(delivery.changed_at), delivery.to, word(delivery.state))
 
 
-def _show_try(attempt: Attempt, to: str, out: Console) -> None:
-    state = _OUTCOMES.get(attempt.outcome, attempt.outcome)
-    where = f" at {attempt.stage}" if attempt.stage and attempt.outcome == "failed" else ""
-    out.print(Text.assemble(clock(attempt.ended_at), "  ", plain(to), "  ", word(state), where))
-    found = advice_on(attempt.advice, {})
-    rows: list[tuple[str, Any]] = [("Answer", attempt.answer)]
-    if found:
-        rows += [("Cause", found.cause), ("Do", found.fix)]
-    out.print(Padding(facts(rows), (0, 0, 0, 8)))
+def _show_line(out: Console, at: str, to: str, ending: Text) -> None:
+    out.print(Text.assemble(at, "  ", plain(to), "  ", ending))
 
 
 def _newly_ended(before: Message | None, after: Message) -> Iterable[Delivery]:

@@ -9,28 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from pillarbox.cli.advice import advice_on
-from pillarbox.cli.terminal import facts, listing, word
+from pillarbox.cli.terminal import facts, listing, rest_of, word
 from pillarbox.client.answers import Page, Relay
+from pillarbox.relays.relay import FIELD_NAMES, RelaySettings
 
 _SHOWN_ALREADY = frozenset(
-    [
-        "id",
-        "name",
-        "version",
-        "default",
-        "status",
-        "kind",
-        "preset",
-        "host",
-        "port",
-        "tls",
-        "auth",
-        "username",
-        "password",
-        "from",
-        "reply_to",
-        "changed_at",
-    ]
+    {"id", "name", "version", "default", "status", "kind", "preset", "host", "port", "tls"}
+    | {"auth", "username", "password", "from", "reply_to", "changed_at"}
 )
 
 
@@ -59,7 +44,7 @@ def place(relay: Relay) -> str:
 def show(relay: Relay, out: Console) -> None:
     """One relay, with everything that differs from what a relay usually has."""
     state = str(relay.status.get("state", ""))
-    out.print(Text.assemble(relay.name, "  ", word(state)))
+    out.print(Text.assemble(relay.name, "  ", word(state, rest_of(relay).strip() or state)))
     out.print(facts(_rows(relay)))
     if state in ("suspended", "resting", "not working"):
         out.print()
@@ -79,8 +64,13 @@ def _rows(relay: Relay) -> Iterator[tuple[str, Any]]:
     yield "Default", "yes" if relay.default else ""
     yield "Version", relay.version
     for name, value in sorted(relay.json.items()):
-        if name not in _SHOWN_ALREADY and value not in (None, "", {}, []):
+        if name not in _SHOWN_ALREADY and value != _usual(name):
             yield name, _setting(value)
+
+
+def _usual(name: str) -> Any:
+    """What this field is for a relay about which nothing is said."""
+    return RelaySettings().shown(name) if name in FIELD_NAMES else None
 
 
 def _setting(value: Any) -> str:
@@ -101,16 +91,10 @@ def _login(relay: Relay) -> str:
 
 
 def _show_trouble(relay: Relay, out: Console) -> None:
-    status = relay.status
-    found = advice_on(status.get("advice"), relay.json)
-    out.print(
-        facts(
-            (
-                ("Said", status.get("cause")),
-                ("Cause", found.cause if found else ""),
-                ("Do", found.fix if found else ""),
-                ("Again at", status.get("until")),
-            )
-        )
+    found = advice_on(relay.status.get("advice"), relay.json)
+    rows = (
+        ("Cause", relay.status.get("cause") or "The last diagnosis failed."),
+        ("Do", found.fix if found else ""),
     )
+    out.print(facts(rows))
     out.print(f"\nStep by step: pillarbox diagnose {relay.name}")

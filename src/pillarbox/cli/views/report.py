@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from rich.text import Text
 
 from pillarbox.cli.terminal import facts, mark, plain, word
 from pillarbox.client.answers import Proposal, Report, Step
+
+_REPLY = re.compile(r"[2-5][0-9][0-9]\b")  # RFC 5321 §4.2
 
 
 def show(report: Report, out: Console, *, transcript: bool = False) -> None:
@@ -49,7 +52,12 @@ def _steps(report: Report) -> Table:
 def _show_trouble(step: Step, out: Console) -> None:
     """What the server said, why, what to do."""
     out.print(Text.assemble(mark(step.status), " ", word(step.status, step.label)))
-    out.print(facts((("Said", step.evidence), ("Cause", step.cause), ("Do", step.fix))))
+    out.print(facts(((_source(step), step.evidence), ("Cause", step.cause), ("Do", step.fix))))
+
+
+def _source(step: Step) -> str:
+    """Evidence is what the server answered, or something that we saw."""
+    return "Said" if _REPLY.match(step.evidence) else "Seen"
 
 
 def _show_proposal(proposal: Proposal, out: Console) -> None:
