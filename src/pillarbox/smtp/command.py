@@ -9,8 +9,7 @@ from pillarbox.mail.address import Address
 
 MAX_COMMAND = 512  # octets with CRLF, RFC 5321 §4.5.3.1.4; extensions make MAIL and RCPT longer
 
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
-_PRINTABLE_UTF8 = re.compile(r"[\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]+")
+_PRINTABLE_UTF8 = re.compile(r"[\x20-\x7e\u00a1-\u2027\u202a-\ud7ff\ue000-\U0010ffff]+")
 _XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
@@ -20,8 +19,8 @@ def command(text: str, *, utf8: bool = False) -> bytes:
 
     utf8 is for after `MAIL … SMTPUTF8` was agreed (RFC 6531 §3.4), and allows UTF-8 as well.
     """
-    allowed = _PRINTABLE_UTF8 if utf8 else _PRINTABLE
-    if not allowed.fullmatch(text) or "\u2028" in text or "\u2029" in text:
+    is_ascii = text.isascii() and text.isprintable() and text != ""
+    if not is_ascii and not (utf8 and _PRINTABLE_UTF8.fullmatch(text)):
         raise Invalid("an SMTP command must not contain control or unexpected characters")
     return text.encode() + b"\r\n"
 

@@ -110,13 +110,11 @@ def left_half_way(outcomes: Outcomes) -> bool:
 
 def ends_session(stage: Stage, answer: Answer) -> bool:
     """Nobody is there any more, or relay and we no longer talk about the same thing."""
-    match answer:
-        case Reply(code=code):
-            is_strange = code < 400 and not is_expected(stage, answer)
-            return code == _CLOSING or (is_strange and stage is not Stage.AUTH)
-        case Lost():
-            return True
-    return False
+    if not isinstance(answer, Reply):
+        return isinstance(answer, Lost)
+    code = answer.code
+    is_strange = code < 400 and not is_expected(stage, answer)
+    return code == _CLOSING or (is_strange and stage is not Stage.AUTH)
 
 
 def transparent(octets: bytes) -> Iterator[bytes]:

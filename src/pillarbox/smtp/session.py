@@ -6,7 +6,6 @@ The dialogues say what is said; this module plays them on a wire and keeps the r
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,6 +27,7 @@ from pillarbox.mail.outcome import (
     Unknown,
     Withheld,
 )
+from pillarbox.mail.reply import Reply
 from pillarbox.smtp import opening
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.connecting import Connection, connect
@@ -215,7 +215,12 @@ class Session:
         try:
             step = next(dialogue)
             while True:
-                step = dialogue.send(await self._take(step))
+                # Most answers of a flight arrive with the first; they need no waiting.
+                if isinstance(step, Hear) and (reply := self._wire.take()) is not None:
+                    heard: Any = self._heard(step.stage, reply)
+                else:
+                    heard = await self._take(step)
+                step = dialogue.send(heard)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -275,10 +280,13 @@ class Session:
         if isinstance(answer, Lost):
             self.transcript.note(stage, answer.cause)
             return answer
-        self.transcript.hear(stage, answer)
-        if ends_session(stage, answer):
+        return self._heard(stage, answer)
+
+    def _heard(self, stage: Stage, reply: Reply) -> Reply:
+        self.transcript.hear(stage, reply)
+        if ends_session(stage, reply):
             self._is_leaving = True
-        return answer
+        return reply
 
     async def _pour(self, step: Pour) -> Answer | None:
         early = await self._wire.pour(step.pieces, self._deadlines.block)
@@ -299,12 +307,12 @@ class Session:
 
     def _begin_phase(self, seconds: float) -> None:
         """However many answers a phase needs, it ends (W12 of the threat model)."""
-        self._phase_ends = asyncio.get_running_loop().time() + seconds
+        self._phase_ends = self._wire.time() + seconds
 
     def _seconds(self, stage: Stage) -> float:
         if stage is Stage.END_OF_DATA:
             return self._deadlines.final
-        left = self._phase_ends - asyncio.get_running_loop().time()
+        left = self._phase_ends - self._wire.time()
         return max(min(_limit(self._deadlines, stage), left), 0.0)
 
 

@@ -26,6 +26,7 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.time = loop.time  # seconds, by which deadlines are counted
         self._transport: asyncio.Transport | None = None
         self._parser = ReplyParser()
         self._replies: deque[Reply] = deque()
@@ -86,6 +87,10 @@ class Wire(asyncio.Protocol):
     def write(self, octets: bytes) -> None:
         if self.lost is None:
             self.transport.write(octets)
+
+    def take(self) -> Reply | None:
+        """The next reply if it is already here."""
+        return self._replies.popleft() if self._replies else None
 
     async def hear(self, seconds: float) -> Reply | Lost:
         """The next reply. However slowly it drips in, it is complete before the deadline."""
