@@ -13,8 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
-
 from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
 from pillarbox.base import log, runfile
@@ -46,7 +44,7 @@ class App:
     config: Config
     desk: Desk
     supervisor: Supervisor
-    asgi: FastAPI
+    asgi: http.Application
     operator_token: str
 
 

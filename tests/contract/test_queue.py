@@ -348,3 +348,12 @@ async def test_finished_mail_is_forgotten_in_its_time_and_waiting_mail_never(
     with pytest.raises(NotFound):
         await queue.message(done.id)
     assert await queue.content_of(waiting.id) is not None
+
+
+async def test_recipients_of_one_message_travel_together(queue: Queue, clock: HandClock) -> None:
+    """One transaction, whatever the batch size, as long as they are due together."""
+    await queue.enqueue(parcel(clock.now(), "ann@x.org", "bob@x.org", "cid@x.org"))
+
+    (claim,) = await claimed(queue, 1)
+
+    assert len(claim.deliveries) == 3

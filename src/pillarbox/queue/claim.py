@@ -37,7 +37,7 @@ Ticket = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """How many deliveries of which relay a worker can take now."""
+    """How many messages of which relay a worker can take now."""
 
     relay_id: str
     limit: int
@@ -106,23 +106,25 @@ def _claim(connection: Connection, request: ClaimRequest) -> list[Claim]:
 def _lease(
     connection: Connection, request: ClaimRequest, priority: int, limit: int
 ) -> Sequence[Row[Any]]:
+    """All that is due of the next messages: recipients of one message travel together."""
     columns = deliveries.c
-    due = (
-        select(columns.id)
-        .where(
-            columns.relay_id == request.relay_id,
-            columns.priority == priority,
-            columns.due_at.is_not(None),
-            columns.due_at <= request.now,
-            columns.expires_at > request.now,
-        )
+    is_due = (
+        columns.relay_id == request.relay_id,
+        columns.priority == priority,
+        columns.due_at.is_not(None),
+        columns.due_at <= request.now,
+        columns.expires_at > request.now,
+    )
+    next_messages = (
+        select(columns.message_id)
+        .where(*is_due)
         .order_by(columns.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return connection.execute(
         update(deliveries)
-        .where(columns.id.in_(due))
+        .where(columns.message_id.in_(next_messages), *is_due)
         .values(
             state=DeliveryState.SENDING.value,
             due_at=None,

@@ -49,14 +49,8 @@ def cancel(connection: Connection, wish: Wish) -> int:
     cancellable = [row for row in rows if _may_be_cancelled(row)]
     if not cancellable:
         raise Conflict(_too_late({DeliveryState(row.state) for row in rows}))
-    return _change(
-        connection,
-        cancellable,
-        wish,
-        CANCELLED,
-        {"due_at": None, "expires_at": None},
-        DeliveryCancelled,
-    )
+    values = {"state": CANCELLED.value, "due_at": None, "expires_at": None}
+    return _change(connection, cancellable, wish, values, DeliveryCancelled)
 
 
 def retry(connection: Connection, wish: Wish) -> int:
@@ -75,8 +69,8 @@ def retry(connection: Connection, wish: Wish) -> int:
     if not _has_content(connection, wish.message_id):
         raise Conflict("the content of this message is no longer kept; send it again instead")
     lifetime = STREAMS[retryable[0].stream].lifetime
-    values = {"due_at": wish.now, "expires_at": wish.now + lifetime}
-    return _change(connection, retryable, wish, QUEUED, values, DeliveryRetried)
+    values = {"state": QUEUED.value, "due_at": wish.now, "expires_at": wish.now + lifetime}
+    return _change(connection, retryable, wish, values, DeliveryRetried)
 
 
 def expire(connection: Connection, now: datetime) -> int:
@@ -172,13 +166,12 @@ def _change(
     connection: Connection,
     rows: list[Row[Any]],
     wish: Wish,
-    state: DeliveryState,
     values: dict[str, Any],
     event: Callable[..., Event],
 ) -> int:
     """Also raises the fence, so that a worker with an old claim cannot end the delivery."""
-    fresh = {**values, "state": state.value, "changed_at": wish.now}
-    _set(connection, [row.id for row in rows], {**fresh, "fence": deliveries.c.fence + 1})
+    ids = [row.id for row in rows]
+    _set(connection, ids, {**values, "changed_at": wish.now, "fence": deliveries.c.fence + 1})
     told = [
         event(
             message_id=row.message_id,

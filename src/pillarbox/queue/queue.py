@@ -35,7 +35,7 @@ class Queue:
         )
 
     async def claim(self, relay_id: str, limit: int) -> list[Claim]:
-        """Up to limit due deliveries of a relay, leased to the caller."""
+        """The due deliveries of up to limit messages of a relay, leased to the caller."""
         request = ClaimRequest(relay_id, limit, self._clock.now())
         return await self._database.share(claim.claim, request)
 

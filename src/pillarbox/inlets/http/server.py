@@ -24,6 +24,9 @@ from pillarbox.inlets.http.gate import Gate
 _BACKLOG = 512
 _GRACE_SECONDS = 10  # for requests under way when the server stops
 
+Application = FastAPI
+"""What is served: any ASGI server or transport may call it."""
+
 
 def build(desk: Desk) -> FastAPI:
     """The whole application: API, pages and console."""
