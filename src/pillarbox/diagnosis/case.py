@@ -34,9 +34,7 @@ class Case:
     @property
     def preset(self) -> Preset | None:
         """The provider, if it is one we know: by the relay's own word, or by its host."""
-        if self.settings.preset:
-            return presets.get(self.settings.preset)
-        return presets.by_host(self.settings.host)
+        return presets.get(self.settings.preset) or presets.by_host(self.settings.host)
 
 
 def hurried(endpoint: Endpoint, patience: Deadlines = PATIENCE) -> Endpoint:

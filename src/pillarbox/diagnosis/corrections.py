@@ -11,6 +11,7 @@ from pillarbox.diagnosis.case import Case
 from pillarbox.diagnosis.findings import Proposal
 from pillarbox.diagnosis.ports import Door
 from pillarbox.mail.outcome import Failed, Loss, Lost, Stage
+from pillarbox.mail.reply import Reply
 from pillarbox.relays import presets
 from pillarbox.relays.change import RelayChange
 from pillarbox.relays.difference import dropped_secrets
@@ -29,7 +30,7 @@ _SPOKEN = {
 
 def corrections(case: Case, failed: Failed) -> tuple[Proposal, ...]:
     """What follows from the failure alone. Nobody is contacted."""
-    if failed.stage is Stage.AUTH:
+    if failed.stage is Stage.AUTH and isinstance(failed.answer, Reply):
         return tuple(_user_names(case))
     if failed.stage in (Stage.DNS, Stage.CONNECT) and isinstance(failed.answer, Lost):
         return tuple(_hosts(case, failed.answer))
@@ -104,9 +105,11 @@ def _address(case: Case) -> str | None:
     sender, username, preset = case.settings.from_, case.settings.username, case.preset
     if sender and (not username or username == sender.address.local_part):
         return str(sender.address)
-    if username and preset and len(preset.domains) == 1:
-        return f"{username}@{preset.domains[0]}"
-    return f"{username}@{sender.address.domain}" if username and sender else None
+    if not username:
+        return None
+    if sender:
+        return f"{username}@{sender.address.domain}"
+    return f"{username}@{preset.domains[0]}" if preset and preset.domains else None
 
 
 def _proposal(settings: RelaySettings, typed: Mapping[str, Any], why: str) -> Proposal:

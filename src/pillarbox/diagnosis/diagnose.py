@@ -17,10 +17,11 @@ from pillarbox.diagnosis.case import PATIENCE, Case, Question, hurried
 from pillarbox.diagnosis.cautions import settings_step
 from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
 from pillarbox.diagnosis.discretion import discreet
-from pillarbox.diagnosis.findings import LABELS, Proposal, Report, Status, Step, skipped
+from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.local import folder_step, sandbox_step
 from pillarbox.diagnosis.steps import steps_of
-from pillarbox.diagnosis.visit import Visit, visit
+from pillarbox.diagnosis.visit import visit
+from pillarbox.diagnosis.words import listed
 from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Failed, Stage
 from pillarbox.relays.change import RelayChange, Replace
@@ -50,6 +51,7 @@ class Surroundings:
 
     ehlo_name: str = FALLBACK_EHLO_NAME
     allow_private: bool = True
+    allow_networks: tuple[str, ...] = ()
     resolver: dial.Resolver = dial.system_resolver
     doors: Sequence[ports.Door] = ports.USUAL_DOORS
     patience: Deadlines = PATIENCE
@@ -118,6 +120,7 @@ class Diagnosis:
             secrets,
             ehlo_name=self._around.ehlo_name,
             allow_private=self._around.allow_private,
+            allow_networks=self._around.allow_networks,
         )
         if question.mail_from is None and settings.from_:
             question = replace(question, mail_from=settings.from_.address)
@@ -130,33 +133,34 @@ class Diagnosis:
 
     async def _of_server(self, case: Case) -> Report:
         seen = await visit(case, Transcript(self._clock), self._around.resolver)
-        steps = steps_of(case, seen, self._clock.now())
-        proposals = await self._proposals(case, seen)
-        report = Report(
-            steps=(settings_step(case), *steps), proposals=proposals, transcript=seen.lines()
-        )
-        return _with_first_proposal(report)
-
-    async def _proposals(self, case: Case, seen: Visit) -> tuple[Proposal, ...]:
         failed = seen.failed or seen.refused(Stage.MAIL)
-        if failed is None:
-            return ()
-        return corrections(case, failed) + await self._of_other_doors(case, failed)
+        search = await self._search(case, failed) if failed else ports.Search()
+        found = corrections(case, failed) if failed else ()
+        report = Report(
+            steps=(settings_step(case), *steps_of(case, seen, self._clock.now())),
+            proposals=found + of_doors(case, search.answering),
+            transcript=seen.lines(),
+        )
+        return _advised(report, search)
 
-    async def _of_other_doors(self, case: Case, failed: Failed) -> tuple[Proposal, ...]:
-        if not ports.may_be_the_wrong_door(failed):
-            return ()
-        doors = ports.other_doors(case, self._around.doors)
-        answering = await ports.that_answer(case, doors, self._clock, self._around.resolver)
-        return of_doors(case, answering)
+    async def _search(self, case: Case, failed: Failed) -> ports.Search:
+        if not ports.may_be_the_wrong_door(case, failed):
+            return ports.Search()
+        around = self._around
+        return await ports.search(case, around.doors, self._clock, around.resolver)
 
 
-def _with_first_proposal(report: Report) -> Report:
+def _advised(report: Report, search: ports.Search) -> Report:
     """What we found out is better advice than what usually helps."""
     broken = report.failure
-    if broken is None or not report.proposals:
+    if broken is None:
         return report
-    better = replace(broken, fix=report.proposals[0].why)
+    fix = broken.fix
+    if report.proposals:
+        fix = report.proposals[0].why
+    elif search.ports:
+        fix = f"{fix} We tried {listed(search.ports)} as well: none answers as this relay needs it."
+    better = replace(broken, fix=fix)
     steps = tuple(better if step is broken else step for step in report.steps)
     return replace(report, steps=steps)
 

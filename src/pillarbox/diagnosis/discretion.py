@@ -44,7 +44,8 @@ def _without(text: str, held: list[Secret]) -> str:
 def _quotes(token: str, held: list[Secret]) -> bool:
     """Whether a base64 token, decoded, has one of the secrets in it."""
     try:
-        whole = token[: len(token) - len(token) % 4]  # the end may have been cut off
+        bare = token.rstrip("=")  # some servers drop the padding
+        whole = bare + "=" * (-len(bare) % 4)
         decoded = base64.b64decode(whole, validate=True).decode(errors="replace")
     except binascii.Error:
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pillarbox.base import dial
 from pillarbox.base.clock import Clock
@@ -46,7 +46,24 @@ _LOSSES = {
 }
 
 
-def may_be_the_wrong_door(failed: Failed) -> bool:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The other ports we looked at, and the doors where this relay would work, best first."""
+
+    ports: tuple[int, ...] = ()
+    answering: tuple[Door, ...] = ()
+
+
+async def search(
+    case: Case, usual: Iterable[Door], clock: Clock, resolver: dial.Resolver
+) -> Search:
+    """Try the same port in another mode, then the provider's ports, then the usual ones."""
+    doors = _other_doors(case, usual)
+    others = dict.fromkeys(port for port, _ in doors if port != case.endpoint.port)
+    return Search(tuple(others), await _answering(case, doors, clock, resolver))
+
+
+def may_be_the_wrong_door(case: Case, failed: Failed) -> bool:
     """Whether another port or TLS mode could help. A wrong password is wrong on each of them."""
     match failed.answer:
         case Lost(loss=loss):
@@ -54,12 +71,12 @@ def may_be_the_wrong_door(failed: Failed) -> bool:
         case Withheld(lack=lack):
             return lack in (Lack.STARTTLS, Lack.AUTH)
         case Reply(code=code):
-            return code == 530 and failed.stage in (Stage.MAIL, Stage.AUTH)
+            # RFC 3207 §4: "must issue a STARTTLS command first".
+            return code == 530 and case.endpoint.tls is TlsMode.NONE
     return False
 
 
-def other_doors(case: Case, usual: Iterable[Door] = USUAL_DOORS) -> tuple[Door, ...]:
-    """What to try: the same port in another mode first, then the provider's, then the usual."""
+def _other_doors(case: Case, usual: Iterable[Door]) -> tuple[Door, ...]:
     port, tls = case.endpoint.port, case.endpoint.tls
     same = [(port, mode) for mode in (TlsMode.IMPLICIT, TlsMode.STARTTLS)]
     preset = case.preset
@@ -68,11 +85,10 @@ def other_doors(case: Case, usual: Iterable[Door] = USUAL_DOORS) -> tuple[Door, 
     return tuple(door for door in doors if door != (port, tls) and agree(*door))
 
 
-async def that_answer(
-    case: Case, doors: Iterable[Door], clock: Clock, resolver: dial.Resolver
+async def _answering(
+    case: Case, doors: tuple[Door, ...], clock: Clock, resolver: dial.Resolver
 ) -> tuple[Door, ...]:
-    """The doors behind which this relay would work, in the order they were given."""
-    doors = tuple(doors)
+    """Side by side, and nobody is waited for longer than SEARCH_SECONDS."""
     if not doors:
         return ()
     knocks = [asyncio.create_task(_knock(case, door, clock, resolver)) for door in doors]

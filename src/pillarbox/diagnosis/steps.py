@@ -15,7 +15,7 @@ from pillarbox.diagnosis.visit import Visit, stages, step_of
 from pillarbox.diagnosis.words import in_words, seconds_in_words
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
-from pillarbox.relays.classify import Where, classify
+from pillarbox.relays.classify import Verdict, Where, classify
 from pillarbox.relays.contradictions import is_loopback
 from pillarbox.relays.relay import Auth
 from pillarbox.smtp.capabilities import Capabilities
@@ -39,9 +39,10 @@ def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
 
 
 def failed_step(case: Case, failed: Failed, seen: Visit, now: datetime) -> Step:
-    """A failure in the catalogue's words. One that passes by itself is a warning."""
+    """A failure in the catalogue's words. An address refused for now is a warning."""
     verdict = classify(failed.stage, failed.answer, Where.of(case.settings))
-    is_passing = verdict.blame is not Blame.RELAY and not verdict.permanent
+    is_about_address = failed is not seen.failed and verdict.blame is not Blame.RELAY
+    is_passing = is_about_address and not verdict.permanent
     stage = step_of(failed.stage)
     return Step(
         stage=stage,
@@ -49,9 +50,18 @@ def failed_step(case: Case, failed: Failed, seen: Visit, now: datetime) -> Step:
         evidence=_evidence(failed, seen) + _unbelieved(seen, now),
         milliseconds=_waited(seen, stage),
         cause=verdict.cause,
-        fix=verdict.fix,
+        fix=_fix(verdict, stage, case),
         advice_id=verdict.advice,
     )
+
+
+def _fix(verdict: Verdict, stage: Stage, case: Case) -> str:
+    """Where the catalogue knows nothing of this provider, what its preset knows helps more."""
+    notes = case.preset.notes if case.preset else None
+    is_general = verdict.advice.startswith(("auth.", "refused."))
+    if stage is Stage.AUTH and is_general and case.preset and notes:
+        return f"{verdict.fix} {case.preset.name}: {notes}"
+    return verdict.fix
 
 
 def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
@@ -79,7 +89,7 @@ def _why_skipped(stage: Stage, case: Case, seen: Visit) -> str | None:
             return "there is no sender to ask about: the relay has no from, and none was given"
         case Stage.RCPT if case.question.rcpt_to is None:
             return "no recipient was given to ask about"
-        case Stage.RCPT if seen.probe is None or seen.probe.rcpt is None:
+        case Stage.RCPT if seen.said(Stage.RCPT) is None:
             return "the relay was not asked, because it did not take the sender"
     return None
 
@@ -120,7 +130,9 @@ def _tls_step(case: Case, seen: Visit, now: datetime) -> Step:
         step = skipped(Stage.TLS, "tls is none: everything is said in the clear")
         if is_loopback(case.settings.host):
             return step
-        fix = "Set tls to starttls or implicit, if the server offers it."
+        reply = seen.said(Stage.EHLO)
+        offers = reply is not None and Capabilities.parse(reply).starttls
+        fix = "The server offers STARTTLS: set tls to starttls." if offers else None
         return warned(step, "Anybody on the way can read this mail.", fix)
     facts = seen.tls
     assert facts is not None

@@ -97,10 +97,7 @@ async def visit(case: Case, transcript: Transcript, resolver: dial.Resolver) -> 
         async with asyncio.timeout(VISIT_SECONDS):
             await _converse(case, seen, resolver)
     except TimeoutError:
-        cause = f"the relay was not done after {VISIT_SECONDS:g} seconds"
-        stage = _where(transcript, case.endpoint.tls)
-        answer = Lost(Loss.TIMEOUT, cause)
-        seen.failed = Failed(stage, Blame.RELAY, permanent=False, answer=answer)
+        seen.failed = _too_late(_where(transcript, case.endpoint.tls))
     if certificate.is_not_believed(seen.failed):
         seen.unbelieved = await certificate.look(case.endpoint, transcript.clock, resolver)
     return seen
@@ -132,6 +129,14 @@ async def _converse(case: Case, seen: Visit, resolver: dial.Resolver) -> None:
     except BaseException:
         seen.session.abort()
         raise
+
+
+def _too_late(stage: Stage) -> Failed | None:
+    """Nobody minds a slow goodbye."""
+    if stage is Stage.QUIT:
+        return None
+    answer = Lost(Loss.TIMEOUT, f"the relay was not done after {VISIT_SECONDS:g} seconds")
+    return Failed(stage, Blame.RELAY, permanent=False, answer=answer)
 
 
 def _where(transcript: Transcript, tls: TlsMode) -> Stage:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pillarbox.smtp.capabilities import Capabilities
 
 MAX_EVIDENCE = 600  # characters
 
 _UNPRINTABLE = re.compile(
-    r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]|[\u200b-\u202e\u2060-\u206f]"
+    r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u206f]"
 )
 _EXTENSIONS = (
     ("starttls", "STARTTLS"),
@@ -41,6 +42,12 @@ def seconds_in_words(seconds: float) -> str:
     """Rounded as a person would: `10 seconds`, `0.4 seconds`."""
     rounded = round(seconds) if seconds >= 1 else round(seconds, 1)
     return "1 second" if rounded == 1 else f"{rounded:g} seconds"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """`465, 587 and 25`."""
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _size(octets: int) -> str:

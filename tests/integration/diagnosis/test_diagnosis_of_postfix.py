@@ -189,6 +189,20 @@ async def test_a_closed_port_leads_to_the_open_ones(
     assert set(clinic.asked) == {HOSTNAME}
 
 
+async def test_a_closed_port_without_a_way_out_says_where_we_looked(
+    clinic: Clinic, right: dict[str, Any]
+) -> None:
+    """Then it is the host or a firewall, and nobody has to try the ports by hand."""
+    closed, also_closed = free_ports(2)
+    clinic.doors = ((also_closed, TlsMode.IMPLICIT),)
+
+    report = await clinic.diagnose({**right, "port": closed})
+
+    broken = failing(report, Stage.CONNECT)
+    assert report.proposals == ()
+    assert f"We tried {also_closed} as well: none answers" in (broken.fix or "")
+
+
 async def test_a_name_that_is_not_there(clinic: Clinic, right: dict[str, Any]) -> None:
     """Nothing is contacted, and nothing is guessed when nothing is near."""
     report = await clinic.diagnose({**right, "host": "mail.nowhere.test"})
