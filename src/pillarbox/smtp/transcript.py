@@ -21,7 +21,7 @@ _KEPT_FIRST = 40  # entries of the opening, which diagnosis always wants
 _MAX_LINE = 1_000  # characters shown of one line
 _CHALLENGE = 334  # RFC 4954 §4
 _UNPRINTABLE = re.compile(
-    r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]|[\u200b-\u202e\u2060-\u206f]"
+    r"[^\x20-\x7e\u00a1-\ud7ff\ue000-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u206f]"
 )
 
 
@@ -60,15 +60,19 @@ class Transcript:
 
     def say(self, stage: Stage, said: bytes | str) -> None:
         """What we said; text when the octets hold a secret or content."""
-        self._record((self._now(), stage, Direction.CLIENT, said))
+        self._raw.append((self._now(), stage, Direction.CLIENT, said))
 
     def hear(self, stage: Stage, reply: Reply) -> None:
         """What the relay answered."""
-        self._record((self._now(), stage, Direction.SERVER, reply))
+        self._raw.append((self._now(), stage, Direction.SERVER, reply))
+        if len(self._raw) > _MAX_ENTRIES:
+            self._forget()
 
     def note(self, stage: Stage, text: str) -> None:
         """What happened without anybody saying it."""
-        self._record((self._now(), stage, Direction.NOTE, text))
+        self._raw.append((self._now(), stage, Direction.NOTE, text))
+        if len(self._raw) > _MAX_ENTRIES:
+            self._forget()
 
     def mark(self) -> int:
         """Where we are, for `since`."""
@@ -95,12 +99,10 @@ class Transcript:
     def __str__(self) -> str:
         return "\n".join(map(str, self.entries))
 
-    def _record(self, raw: _Raw) -> None:
-        self._raw.append(raw)
-        if len(self._raw) > _MAX_ENTRIES:
-            latest = _MAX_ENTRIES // 2
-            self._forgotten += len(self._raw) - _KEPT_FIRST - latest
-            self._raw = self._raw[:_KEPT_FIRST] + self._raw[-latest:]
+    def _forget(self) -> None:
+        latest = _MAX_ENTRIES // 2
+        self._forgotten += len(self._raw) - _KEPT_FIRST - latest
+        self._raw = self._raw[:_KEPT_FIRST] + self._raw[-latest:]
 
     def _entries(self, raws: Sequence[_Raw]) -> tuple[Entry, ...]:
         return tuple(
