@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 
-from support.source import ROOT
+import pytest
+
+from pillarbox.base import config
+from pillarbox.base.errors import PillarboxError
+from pillarbox.cli.main import COMMANDS
+from pillarbox.inlets.http.problems import STATUS
+from pillarbox.journal.events import catalogue
+from pillarbox.relays import classify, presets
+from pillarbox.relays.relay import FIELD_NAMES, Slot
+from support.source import ROOT, modules
+
+PAGES = ROOT / "docs" / "reference"
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -18,3 +30,30 @@ def test_the_reference_is_up_to_date() -> None:
     )
 
     assert made.returncode == 0, f"run `make docs` and commit docs/reference\n{made.stderr}"
+
+
+def routes() -> Iterable[str]:
+    """The paths as the routers' decorators have them, without asking the application."""
+    for module in modules():
+        if module.is_in("inlets.http.api"):
+            yield module.text.partition('prefix="')[2].partition('"')[0] or "/livez"
+
+
+THERE = {
+    "configuration.md": [*config.names()],
+    "errors.md": [kind.code for kind in (PillarboxError, *STATUS)[1:]],
+    "events.md": [*catalogue()],
+    "http.md": [*routes()],
+    "cli.md": [f"pillarbox {name}" for name in COMMANDS],
+    "relays.md": [*FIELD_NAMES, *Slot, *(preset.id for preset in presets.every())],
+    "advice.md": [entry["id"] for entry in classify.entries()],
+}
+
+
+@pytest.mark.parametrize("page", THERE)
+def test_nothing_is_left_out(page: str) -> None:
+    """What the program knows, a reader finds by its name."""
+    text = (PAGES / page).read_text()
+
+    assert THERE[page]
+    assert [name for name in THERE[page] if name not in text] == []

@@ -1,0 +1,63 @@
+"""What the reference says about each field of a relay: the one page that code cannot tell."""
+
+from __future__ import annotations
+
+RELAY_FIELDS = {
+    "name": "What people and scripts call it. At most 100 characters, and no two are the same.",
+    "kind": "`smtp` is a server; `sandbox` keeps mail to look at and sends nothing; `pickup` "
+    "writes each message as a file.",
+    "default": "`true`: mail that names no relay goes here. Another relay takes it over the same "
+    "way; it is never set to `false`.",
+    "preset": "A provider from the table below. Host, port, TLS mode, sign-in and limits follow "
+    "from it; what is typed wins.",
+    "host": "The server's name or IP address, without scheme and port.",
+    "port": "The server's port. Left out, it follows from `tls`, and `tls` from it.",
+    "tls": "`implicit` speaks TLS from the first octet; `starttls` begins in the clear and "
+    "requires the change before anything is said; `none` is for this machine.",
+    "auth": "`none` or `password`. A user name or a password makes it `password` by itself.",
+    "username": "Who we are there.",
+    "mechanism": "The one SASL mechanism to use. Left out: the strongest one that is offered.",
+    "from": "Whom mail is from when it does not say: `Name <a@b.example>`.",
+    "reply_to": "Where answers go when a message does not say.",
+    "headers": "Header fields for every message, an object of names and values.",
+    "authorities": "Certificates of the authorities to believe, in PEM. Left out: the system's.",
+    "pin": "SHA-256 of the server's certificate. With a pin neither chain, name nor dates count.",
+    "server_name": "The name that the certificate must have, when it is not the host.",
+    "minimum_tls": "The lowest TLS version that we agree to: `1.2` or `1.3`.",
+    "client_certificate": "Our own certificate, in PEM, for servers that ask for one.",
+    "ehlo_name": "What we introduce ourselves as. Left out: the host of `PILLARBOX_BASE_URL`, "
+    "else `localhost`.",
+    "local_address": "The address of this machine to connect from.",
+    "proxy_kind": "`http` (CONNECT) or `socks5`: what stands between us and the server.",
+    "proxy_host": "The proxy's name or address.",
+    "proxy_port": "The proxy's port.",
+    "proxy_username": "Who we are at the proxy.",
+    "connect_timeout_seconds": "How long a connection may take.",
+    "greeting_timeout_seconds": "How long the server may take to greet us.",
+    "command_timeout_seconds": "How long an answer to a command may take.",
+    "final_timeout_seconds": "How long the answer to the final dot may take.",
+    "max_connections": "How many sessions at once.",
+    "messages_per_minute": "How many messages may begin in any minute. Left out: no limit.",
+    "messages_per_connection": "After how many messages a session is closed.",
+    "connection_age_seconds": "After how long a session is closed.",
+    "directory": "`pickup` only: the folder, as a whole path.",
+    "password": "A secret: it goes in and never comes out.",
+    "proxy_password": "A secret: the one of `proxy_username`.",
+    "client_key": "A secret: the key of `client_certificate`, in PEM, without a passphrase.",
+}
+"""One sentence for each thing that a relay can be told. A field without one stops the check."""
+
+SHAPES = {
+    "port": "whole number, 1 to 65535",
+    "proxy_port": "whole number, 1 to 65535",
+    "headers": "object",
+    "from": "mailbox",
+    "reply_to": "mailbox",
+    "minimum_tls": "`1.2` · `1.3`",
+    "host": "host",
+    "proxy_host": "host",
+    "server_name": "host",
+    "authorities": "PEM",
+    "client_certificate": "PEM",
+}
+"""What a person types, where the reader does not say it itself."""
