@@ -52,8 +52,8 @@ def _other_domain(
     provider: str, sender: Address, username: str | None
 ) -> Iterator[tuple[str, str]]:
     """Where the login is the mailbox, another domain in From is usually refused."""
-    domain = (username or "").rpartition("@")[2].lower()
-    if domain and sender.domain != domain:
+    _, at, domain = (username or "").lower().rpartition("@")
+    if at and sender.domain != domain:
         yield (
             f"From is at {sender.domain} and the account at {domain}; {provider} may refuse"
             " the one from the other, or write its own address into From.",

@@ -228,6 +228,50 @@ async def test_what_a_server_says_cannot_take_over_a_terminal(clinic: Clinic) ->
     assert "\x1b" not in str(report.to_json())
 
 
+async def test_every_address_is_listed_and_the_one_that_answered(clinic: Clinic) -> None:
+    """IPv6 and IPv4 side by side: a firewall may open only one of them."""
+    clinic.hosts[HOST] = "::1 127.0.0.1"
+    async with serving(plain_server()) as port:
+        report = await clinic.diagnose(typed(port, tls="none"))
+
+    assert report.is_well
+    assert step(report, Stage.DNS).evidence == "2 addresses: ::1, 127.0.0.1"
+    assert step(report, Stage.CONNECT).evidence == f"connected to 127.0.0.1 port {port}"
+    assert step(report, Stage.TLS).status is Status.WARN
+    assert "Anybody on the way can read" in (step(report, Stage.TLS).cause or "")
+
+
+async def test_a_proxy_that_says_no_is_the_connect_step(clinic: Clinic) -> None:
+    """The name that is looked up is the proxy's, and its password stays with it."""
+    clinic.hosts["proxy.test"] = "127.0.0.1"
+    async with serving(saying("HTTP/1.1 403 Forbidden\r\n\r\n")) as port:
+        report = await clinic.diagnose(
+            typed(
+                465,
+                proxy_kind="http",
+                proxy_host="proxy.test",
+                proxy_port=port,
+                proxy_username="us",
+                proxy_password=CANARY,
+            )
+        )
+
+    broken = failing(report, Stage.CONNECT)
+    assert "The proxy did not let us through" in (broken.cause or "")
+    assert step(report, Stage.DNS).evidence == "the proxy has 1 address: 127.0.0.1"
+    assert clinic.asked == ["proxy.test"]
+    assert CANARY not in str(report)
+
+
+async def test_a_refused_greeting_is_a_failure_whatever_it_blames(clinic: Clinic) -> None:
+    """Words about a blocked sender at the door still mean that nobody gets in."""
+    async with serving(saying("554 5.7.1 blocked using zen.spamhaus.org\r\n")) as port:
+        report = await clinic.diagnose(typed(port, tls="starttls"))
+
+    broken = failing(report, Stage.GREETING)
+    assert broken.evidence == "554 5.7.1 blocked using zen.spamhaus.org"
+
+
 async def test_settings_with_faults_contact_nobody(clinic: Clinic) -> None:
     """Every fault is a step with its field, and both ways out of a contradiction are offered."""
     report = await clinic.diagnose(

@@ -62,6 +62,7 @@ def test_what_is_worth_a_warning(typed: dict[str, Any], words: str) -> None:
     "typed",
     [
         {"host": "smtp.gmail.com", "username": "ann@A.example"},
+        {"host": "smtp.gmail.com", "username": "ann"},
         {"host": "smtp.sendgrid.net", "username": "apikey"},
         {"host": "mail.example.org", "username": "ann@b.example"},
         {"kind": "sandbox", "from": None},
