@@ -129,7 +129,7 @@ def loss_of(error: OSError) -> Lost:
 def _load_authorities(context: ssl.SSLContext, pem: str) -> None:
     try:
         context.load_verify_locations(cadata=pem)
-    except ssl.SSLError:
+    except (ssl.SSLError, ValueError):
         raise Invalid("this is not a certificate in PEM format", field="authorities") from None
 
 
@@ -139,8 +139,9 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
         file.write(f"{key}\n{certificate}\n")
         file.flush()
         try:
-            context.load_cert_chain(Path(file.name))
-        except ssl.SSLError:
+            # Without a password OpenSSL would ask the terminal for that of an encrypted key.
+            context.load_cert_chain(Path(file.name), password="")
+        except (ssl.SSLError, ValueError):
             message = "the client certificate and its key do not belong together"
             raise Invalid(message, field="client_certificate") from None
 

@@ -66,10 +66,6 @@ class Wire(asyncio.Protocol):
     # What a session calls.
 
     @property
-    def is_open(self) -> bool:
-        return self.lost is None and self._transport is not None
-
-    @property
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport
