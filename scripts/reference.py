@@ -35,7 +35,7 @@ from pillarbox.journal.events import Event, catalogue
 from pillarbox.relays import classify, presets
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import RelaySettings, Slot, attribute
-from relay_words import RELAY_FIELDS, SHAPES
+from reference_words import EXITS, RELAY_FIELDS, SHAPES
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/reference"
@@ -118,16 +118,6 @@ def errors() -> str:
         "## Exit codes",
         table(("Exit", "Name", "When"), outs),
     )
-
-
-EXITS = {
-    "DONE": "It was done.",
-    "NOT_WELL": "The thing asked about is not well: a relay, a message, the installation.",
-    "USAGE": "The command line cannot be read.",
-    "REFUSED": "It was refused; sending it again changes nothing.",
-    "UNAVAILABLE": "It cannot be done now; the same command may work later.",
-    "INTERRUPTED": "Ctrl-C.",
-}
 
 
 def subclasses(kind: type[PillarboxError]) -> Iterator[type[PillarboxError]]:
@@ -251,7 +241,7 @@ def relays() -> str:
     unsaid = set(known) ^ RELAY_FIELDS.keys()
     if unsaid:
         raise SystemExit(
-            f"scripts/relay_words.py and the fields of a relay differ: {', '.join(sorted(unsaid))}"
+            f"scripts/reference_words.py and the fields of a relay differ: {', '.join(sorted(unsaid))}"
         )
     rows = [(code(name), type_of(name), default_of(name), RELAY_FIELDS[name]) for name in known]
     return page(

@@ -1,4 +1,4 @@
-"""What the reference says about each field of a relay: the one page that code cannot tell."""
+"""What the reference says where the code does not say it itself."""
 
 from __future__ import annotations
 
@@ -61,3 +61,12 @@ SHAPES = {
     "client_certificate": "PEM",
 }
 """What a person types, where the reader does not say it itself."""
+
+EXITS = {
+    "DONE": "It was done.",
+    "NOT_WELL": "The thing asked about is not well: a relay, a message, the installation.",
+    "USAGE": "The command line cannot be read.",
+    "REFUSED": "It was refused; sending it again changes nothing.",
+    "UNAVAILABLE": "It cannot be done now; the same command may work later.",
+    "INTERRUPTED": "Ctrl-C.",
+}
