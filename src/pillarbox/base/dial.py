@@ -219,17 +219,26 @@ async def _first(
                 timeout=_STAGGER if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
-            for task in done:
-                error = task.exception()
-                if error is None:
-                    trying |= done - {task}
-                    return task.result()
-                if not isinstance(error, OSError):
-                    raise error
-                errors.append(error)
+            connected = next((task for task in done if task.exception() is None), None)
+            if connected is not None:
+                trying |= done - {connected}
+                return connected.result()
+            errors += _errors(done)
     finally:
         await _discard(trying)
     raise _failure(errors, addresses, port)
+
+
+def _errors(done: set[asyncio.Task[socket.socket]]) -> list[OSError]:
+    """Why these attempts failed; anything but the network's answer is a mistake of ours."""
+    errors: list[OSError] = []
+    for task in done:
+        error = task.exception()
+        if not isinstance(error, OSError):
+            task.result()
+        else:
+            errors.append(error)
+    return errors
 
 
 async def _discard(tasks: set[asyncio.Task[socket.socket]]) -> None:
