@@ -240,9 +240,7 @@ def relays() -> str:
     known = ["name", *READERS, *Slot, "default"]
     unsaid = set(known) ^ RELAY_FIELDS.keys()
     if unsaid:
-        raise SystemExit(
-            f"scripts/reference_words.py and the fields of a relay differ: {', '.join(sorted(unsaid))}"
-        )
+        raise SystemExit(f"scripts/reference_words.py: see to {', '.join(sorted(unsaid))}")
     rows = [(code(name), type_of(name), default_of(name), RELAY_FIELDS[name]) for name in known]
     return page(
         "Relays",
