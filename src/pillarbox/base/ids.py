@@ -16,17 +16,32 @@ from pillarbox.base.clock import Clock
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _TIME_BITS, _CHANCE_BITS = 48, 80
+_PAGE = 1000  # octets: a hundred ids
 
 Chance = Callable[[int], int]
-"""Given a number of bits, a random integer of that size."""
+"""Given a number of bits, a multiple of eight, a random integer of that size."""
+
+
+class PooledChance:
+    """The system's randomness, asked for a page at a time: an id each asks costs a system call."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+
+    def __call__(self, bits: int) -> int:
+        octets = bits // 8
+        if len(self._pool) < octets:
+            self._pool = secrets.token_bytes(_PAGE)
+        taken, self._pool = self._pool[:octets], self._pool[octets:]
+        return int.from_bytes(taken)
 
 
 class Ids:
     """Makes ids. Time and chance are arguments, so a test knows every id in advance."""
 
-    def __init__(self, clock: Clock, chance: Chance = secrets.randbits) -> None:
+    def __init__(self, clock: Clock, chance: Chance | None = None) -> None:
         self._clock = clock
-        self._chance = chance
+        self._chance = chance or PooledChance()
 
     def new(self, prefix: str) -> str:
         return f"{prefix}_{encode(self._clock.now(), self._chance(_CHANCE_BITS))}"

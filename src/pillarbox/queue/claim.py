@@ -9,13 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     bindparam,
     exists,
     select,
-    true,
     tuple_,
     update,
 )
@@ -33,6 +31,63 @@ _TRAVELS_ALONG = 65_536  # octets; larger contents are read when their turn come
 
 Ticket = tuple[str, int]
 """(delivery id, fence)."""
+
+_columns = deliveries.c
+_is_due = (
+    _columns.relay_id == bindparam("wanted_relay"),
+    _columns.priority == bindparam("wanted_priority"),
+    _columns.due_at.is_not(None),
+    _columns.due_at <= bindparam("at"),
+)
+_is_alive = _columns.expires_at > bindparam("at")
+_HAS_DUE = select(exists().where(*_is_due))
+_LEASE = (
+    update(deliveries)
+    .where(
+        _columns.message_id.in_(
+            select(_columns.message_id)
+            .where(*_is_due, _is_alive)
+            .order_by(_columns.due_at)
+            .limit(bindparam("at_most"))
+            .with_for_update(skip_locked=True)
+        ),
+        *_is_due,
+        _is_alive,
+    )
+    .values(
+        state=DeliveryState.SENDING.value,
+        due_at=None,
+        lease_until=bindparam("until"),
+        pointed_at=None,
+        fence=_columns.fence + 1,
+        tries=_columns.tries + 1,
+        changed_at=bindparam("at"),
+    )
+    .returning(deliveries)
+)
+_CLAIMED_MESSAGES = (
+    select(messages, contents.c.octets)
+    .outerjoin(
+        contents, (contents.c.message_id == messages.c.id) & (messages.c.size <= _TRAVELS_ALONG)
+    )
+    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+)
+_is_held = (
+    tuple_(_columns.id, _columns.fence).in_(bindparam("tickets", expanding=True)),
+    _columns.state == DeliveryState.SENDING.value,
+)
+_PASS_THE_POINT = (
+    update(deliveries)
+    .where(*_is_held)
+    .values(lease_until=bindparam("until"), pointed_at=bindparam("at"))
+    .returning(_columns.id, _columns.fence)
+)
+_RENEW = (
+    update(deliveries)
+    .where(*_is_held, _columns.pointed_at.is_(None))
+    .values(lease_until=bindparam("until"))
+    .returning(_columns.id, _columns.fence)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +114,15 @@ def point_of_no_return(
     """
     tickets = [ticket for wanted, _ in asked for ticket in wanted]
     now = max(now for _, now in asked)
-    held = _renew(connection, tickets, true(), lease_until=now + FINAL_LEASE, pointed_at=now)
+    asked_for = {"tickets": tickets, "at": now, "until": now + FINAL_LEASE}
+    held = {(row.id, row.fence) for row in connection.execute(_PASS_THE_POINT, asked_for)}
     return [all(ticket in held for ticket in wanted) for wanted, _ in asked]
 
 
 def renew(connection: Connection, tickets: Sequence[Ticket], now: datetime) -> set[Ticket]:
     """Lengthen leases; the tickets whose lease holds. Past the dot it is long enough already."""
-    before_the_dot = deliveries.c.pointed_at.is_(None)
-    return _renew(connection, tickets, before_the_dot, lease_until=now + LEASE)
+    asked_for = {"tickets": tickets, "until": now + LEASE}
+    return {(row.id, row.fence) for row in connection.execute(_RENEW, asked_for)}
 
 
 def due_relays(connection: Connection, relay_ids: Sequence[str], now: datetime) -> set[str]:
@@ -81,16 +137,9 @@ def content_of(connection: Connection, message_id: str) -> bytes | None:
 
 
 def _has_due(connection: Connection, relay_id: str, now: datetime) -> bool:
-    due = exists().where(
-        deliveries.c.relay_id == bindparam("relay_id"),
-        deliveries.c.priority == bindparam("priority"),
-        deliveries.c.due_at.is_not(None),
-        deliveries.c.due_at <= bindparam("now"),
-    )
+    asked = {"wanted_relay": relay_id, "at": now}
     return any(
-        connection.scalar(
-            select(due), {"relay_id": relay_id, "priority": stream.priority, "now": now}
-        )
+        connection.scalar(_HAS_DUE, asked | {"wanted_priority": stream.priority})
         for stream in STREAMS.values()
     )
 
@@ -107,52 +156,21 @@ def _lease(
     connection: Connection, request: ClaimRequest, priority: int, limit: int
 ) -> Sequence[Row[Any]]:
     """All that is due of the next messages: recipients of one message travel together."""
-    columns = deliveries.c
-    is_due = (
-        columns.relay_id == request.relay_id,
-        columns.priority == priority,
-        columns.due_at.is_not(None),
-        columns.due_at <= request.now,
-        columns.expires_at > request.now,
-    )
-    next_messages = (
-        select(columns.message_id)
-        .where(*is_due)
-        .order_by(columns.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(
-        update(deliveries)
-        .where(columns.message_id.in_(next_messages), *is_due)
-        .values(
-            state=DeliveryState.SENDING.value,
-            due_at=None,
-            lease_until=request.now + LEASE,
-            pointed_at=None,
-            fence=columns.fence + 1,
-            tries=columns.tries + 1,
-            changed_at=request.now,
-        )
-        .returning(deliveries)
-    ).all()
+    asked = {
+        "wanted_relay": request.relay_id,
+        "wanted_priority": priority,
+        "at": request.now,
+        "until": request.now + LEASE,
+        "at_most": limit,
+    }
+    return connection.execute(_LEASE, asked).all()
 
 
 def _claims(connection: Connection, rows: Iterable[Row[Any]], now: datetime) -> Iterable[Claim]:
     """One claim a message: its deliveries travel together."""
     together = sorted(rows, key=lambda row: (row.priority, row.message_id, row.id))
-    wanted = {row.message_id: row for row in together}
-    known = {
-        row.id: row
-        for row in connection.execute(
-            select(messages, contents.c.octets)
-            .outerjoin(
-                contents,
-                (contents.c.message_id == messages.c.id) & (messages.c.size <= _TRAVELS_ALONG),
-            )
-            .where(messages.c.id.in_(wanted))
-        )
-    }
+    wanted = {row.message_id for row in together}
+    known = {row.id: row for row in connection.execute(_CLAIMED_MESSAGES, {"ids": list(wanted)})}
     for message_id, group in groupby(together, key=lambda row: row.message_id):
         message, siblings = known[message_id], list(group)
         yield Claim(
@@ -192,23 +210,3 @@ def _stored(path: str) -> Address:
     """A path as we wrote it: it was checked when it was accepted."""
     local_part, _, domain = path.rpartition("@")
     return Address(local_part, domain)
-
-
-def _renew(
-    connection: Connection,
-    tickets: Sequence[Ticket],
-    condition: ColumnElement[bool],
-    **values: datetime,
-) -> set[Ticket]:
-    columns = deliveries.c
-    renewed = connection.execute(
-        update(deliveries)
-        .where(
-            tuple_(columns.id, columns.fence).in_(tickets),
-            columns.state == DeliveryState.SENDING.value,
-            condition,
-        )
-        .values(**values)
-        .returning(columns.id, columns.fence)
-    )
-    return {(row.id, row.fence) for row in renewed}

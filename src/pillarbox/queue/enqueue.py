@@ -10,8 +10,7 @@ from sqlalchemy import Connection, insert, select, tuple_
 from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
 from pillarbox.journal.events import MessageAccepted
-from pillarbox.queue.message import Idempotency, Parcel, Receipt
-from pillarbox.queue.state import DeliveryState
+from pillarbox.queue.message import Idempotency, Parcel, Receipt, as_stored
 from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages
 
 Known = dict[tuple[str, str], tuple[str, str]]
@@ -30,7 +29,7 @@ def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
     for parcel in parcels:
         receipt = _replay(parcel.idempotency, known)
         if receipt is None:
-            receipt = Receipt(parcel.id)
+            receipt = Receipt(parcel.id, message=as_stored(parcel))
             fresh.append(parcel)
             if parcel.idempotency is not None:
                 slot = (parcel.idempotency.scope, parcel.idempotency.key)
@@ -129,8 +128,6 @@ def _message_row(parcel: Parcel) -> dict[str, Any]:
 
 
 def _delivery_rows(parcel: Parcel) -> Iterator[dict[str, Any]]:
-    is_scheduled = parcel.send_at is not None and parcel.send_at > parcel.accepted_at
-    state = DeliveryState.SCHEDULED if is_scheduled else DeliveryState.QUEUED
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
     for delivery_id, forward_path in paths:
         yield {
@@ -139,8 +136,8 @@ def _delivery_rows(parcel: Parcel) -> Iterator[dict[str, Any]]:
             "relay_id": parcel.relay_id,
             "priority": parcel.stream.priority,
             "forward_path": str(forward_path),
-            "state": state.value,
-            "due_at": parcel.send_at if is_scheduled else parcel.accepted_at,
+            "state": parcel.first_state.value,
+            "due_at": parcel.first_due_at,
             "expires_at": parcel.expires_at,
             "changed_at": parcel.accepted_at,
         }

@@ -38,6 +38,19 @@ class Parcel:
     delivery_ids: tuple[str, ...]
     idempotency: Idempotency | None = None
 
+    @property
+    def is_scheduled(self) -> bool:
+        return self.send_at is not None and self.send_at > self.accepted_at
+
+    @property
+    def first_state(self) -> DeliveryState:
+        return DeliveryState.SCHEDULED if self.is_scheduled else DeliveryState.QUEUED
+
+    @property
+    def first_due_at(self) -> datetime:
+        due_at = self.send_at if self.is_scheduled else None
+        return due_at or self.accepted_at
+
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
@@ -46,14 +59,6 @@ class Idempotency:
     scope: str
     key: str
     fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where a message is stored. replayed: an earlier request with the same key stored it."""
-
-    message_id: str
-    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,3 +169,57 @@ class Message:
     @property
     def state(self) -> DeliveryState:
         return summary({delivery.state for delivery in self.deliveries})
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """
+    Where a message is stored, and the message as it was at that moment.
+
+    replayed: an earlier request with the same key stored it; message is None then, because
+    time has passed since.
+    """
+
+    message_id: str
+    replayed: bool = False
+    message: Message | None = None
+
+
+def as_stored(parcel: Parcel) -> Message:
+    """The parcel as a reader sees it the moment after it was stored."""
+    state, due_at = parcel.first_state, parcel.first_due_at
+    paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
+    reverse_path = parcel.envelope.reverse_path
+    return Message(
+        id=parcel.id,
+        accepted_at=parcel.accepted_at,
+        inlet=parcel.inlet,
+        principal=parcel.principal,
+        stream=parcel.stream.name,
+        relay_id=parcel.relay_id,
+        reverse_path=None if reverse_path is None else str(reverse_path),
+        from_header=parcel.from_header,
+        subject=parcel.subject,
+        message_id_header=parcel.message_id_header,
+        size=parcel.content.size,
+        send_at=parcel.send_at,
+        expires_at=parcel.expires_at,
+        tags=parcel.tags,
+        metadata=parcel.metadata,
+        deliveries=tuple(
+            Delivery(
+                id=delivery_id,
+                to=str(path),
+                state=state,
+                relay_id=parcel.relay_id,
+                attempts=0,
+                tries=0,
+                due_at=due_at,
+                changed_at=parcel.accepted_at,
+                answer=None,
+                advice=None,
+                possible_duplicate=False,
+            )
+            for delivery_id, path in paths
+        ),
+    )

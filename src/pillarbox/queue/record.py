@@ -22,7 +22,15 @@ from pillarbox.queue.tables import attempts, deliveries, messages, sessions
 _NO_ANSWER = "no answer was seen after the final dot; the program had stopped"
 _STOPPED = "the attempt was cut short before the final dot; nothing was sent"
 
-_settle_delivery = (
+_HELD = (
+    select(deliveries.c.id, deliveries.c.fence)
+    .where(
+        tuple_(deliveries.c.id, deliveries.c.fence).in_(bindparam("tickets", expanding=True)),
+        deliveries.c.state == DeliveryState.SENDING.value,
+    )
+    .with_for_update()
+)
+_SETTLE = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("key"))
     .values(
@@ -50,7 +58,7 @@ def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
     current = [each for each in ended if (each.delivery.id, each.delivery.fence) in held]
     settled = [(each, settle(each)) for each in current]
     if settled:
-        connection.execute(_settle_delivery, [_delivery_row(*pair) for pair in settled])
+        connection.execute(_SETTLE, [_delivery_row(*pair) for pair in settled])
         connection.execute(insert(attempts), [_attempt_row(each) for each in current])
         _tell_sessions(connection, current)
         journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
@@ -104,7 +112,7 @@ def recover(connection: Connection, now: datetime, *, everything: bool) -> int:
     rows = connection.execute(lost).all()
     taken = [_taken_back(row, now) for row in rows]
     if taken:
-        connection.execute(_settle_delivery, [row for row, _ in taken])
+        connection.execute(_SETTLE, [row for row, _ in taken])
         journal.write(connection, [(now, event) for _, event in taken])
     return len(rows)
 
@@ -121,15 +129,7 @@ def _tell_sessions(connection: Connection, current: Sequence[Attempt]) -> None:
 
 
 def _held(connection: Connection, tickets: list[tuple[str, int]]) -> set[tuple[str, int]]:
-    query = (
-        select(deliveries.c.id, deliveries.c.fence)
-        .where(
-            tuple_(deliveries.c.id, deliveries.c.fence).in_(tickets),
-            deliveries.c.state == DeliveryState.SENDING.value,
-        )
-        .with_for_update()
-    )
-    return {(row.id, row.fence) for row in connection.execute(query)}
+    return {(row.id, row.fence) for row in connection.execute(_HELD, {"tickets": tickets})}
 
 
 def _delivery_row(attempt: Attempt, made: Settlement) -> dict[str, Any]:

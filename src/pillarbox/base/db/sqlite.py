@@ -35,6 +35,7 @@ class SqliteDatabase:
         self._writer = _engine(path, writes=True)
         self._readers = _engine(path, writes=False)
         self._connection: Connection = self._writer.connect()
+        self._transact = cast("sqlite3.Connection", self._connection.connection.dbapi_connection)
         self._committing = ThreadPoolExecutor(1, "pillarbox-commit")
         self._reading = ThreadPoolExecutor(_READERS, "pillarbox-read")
         self._pending: dict[SharedWork[Any, Any], list[Job]] = {}
@@ -84,7 +85,7 @@ class SqliteDatabase:
             round_, self._pending = self._pending, {}
             jobs = [job for group in round_.values() for job in group]
             try:
-                self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._transact.execute("BEGIN IMMEDIATE")
                 answers = [
                     pair for work, group in round_.items() for pair in self._run(work, group)
                 ]
@@ -106,18 +107,18 @@ class SqliteDatabase:
         return [(future, result) for (_, future), result in zip(jobs, results, strict=True)]
 
     def _guarded(self, work: SharedWork[Any, Any], items: list[Any]) -> Sequence[Any]:
-        self._connection.exec_driver_sql("SAVEPOINT work")
+        self._transact.execute("SAVEPOINT work")
         try:
             results = work(self._connection, items)
         except BaseException:
-            self._connection.exec_driver_sql("ROLLBACK TO work")
-            self._connection.exec_driver_sql("RELEASE work")
+            self._transact.execute("ROLLBACK TO work")
+            self._transact.execute("RELEASE work")
             raise
-        self._connection.exec_driver_sql("RELEASE work")
+        self._transact.execute("RELEASE work")
         return results
 
     def _commit(self) -> None:
-        self._connection.exec_driver_sql("COMMIT")
+        self._transact.execute("COMMIT")
 
     def _abandon(self, jobs: list[Job], error: Exception) -> None:
         """
@@ -127,9 +128,8 @@ class SqliteDatabase:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if "disk I/O error" in str(cause):
             self._broken = f"the database could not be written and is closed to new work: {cause}"
-        dbapi = cast("sqlite3.Connection", self._connection.connection.dbapi_connection)
-        if dbapi.in_transaction:
-            dbapi.rollback()
+        if self._transact.in_transaction:
+            self._transact.rollback()
         for _, future in jobs:
             _settle(future, Unavailable(f"nothing was stored: {cause}"))
 

@@ -91,7 +91,7 @@ async def send(request: Request) -> Response:
 
 async def accepted(desk: Desk, receipt: Receipt) -> Response:
     """202: a message that is stored."""
-    message = await desk.queue.message(receipt.message_id)
+    message = receipt.message or await desk.queue.message(receipt.message_id)
     headers = {"Location": f"/v1/messages/{message.id}"}
     if receipt.replayed:
         headers["Idempotent-Replayed"] = "true"
