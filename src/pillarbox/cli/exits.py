@@ -89,7 +89,7 @@ def flag_of(field: str) -> str:
 
 def _as_text(error: PillarboxError) -> str:
     if not isinstance(error, Rejected):
-        where = f"{flag_of(error.field)}: " if error.field else ""
+        where = f"{flag_of(error.field)}: " if error.field and isinstance(error, Invalid) else ""
         return f"pillarbox: {where}{error}"
     if len(error.problems) == 1:
         return f"pillarbox: {_problem(error.problems[0], 0)}"

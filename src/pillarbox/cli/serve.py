@@ -15,6 +15,7 @@ from pillarbox.cli.options import NOTHING, Everywhere, group
 app = group("serve", "Run pillarbox: take mail in, carry it, answer.")
 
 PARTS = ("http", "worker", "smtp")
+_TOGETHER = frozenset({"http", "worker"})
 
 
 @app.default
@@ -32,12 +33,12 @@ def serve(
     """
     from pillarbox.base.log import start_logging
 
-    parts = read_parts(only)
+    read_parts(only)
     config = everywhere.load()
     start_logging(config.log)
     if config.log == "text":
-        print(banner(config, parts), flush=True)
-    _run(config, parts)
+        print(banner(config), flush=True)
+    _run(config)
 
 
 def read_parts(only: str | None) -> frozenset[str]:
@@ -47,16 +48,19 @@ def read_parts(only: str | None) -> frozenset[str]:
     named = frozenset(part.strip() for part in only.split(",") if part.strip())
     if not named or named - set(PARTS):
         raise Usage(f"--only takes {', '.join(PARTS)}, with commas; not “{only}”")
+    if not named >= _TOGETHER:
+        raise Usage("a SQLite database belongs to one process: http and worker go together")
     return named
 
 
-def banner(config: Config, parts: frozenset[str]) -> str:
+def banner(config: Config) -> str:
     """Where everything is, and what to type next."""
     lines = [f"pillarbox {__version__}", ""]
-    if "http" in parts:
-        lines += [f"  Console  {config.public_url}/", f"  API      {config.public_url}/docs"]
-    lines += [f"  Home     {config.home.absolute()}", ""]
     lines += [
+        f"  Console  {config.public_url}/",
+        f"  API      {config.public_url}/docs",
+        f"  Home     {config.home.absolute()}",
+        "",
         "Until there is a relay, mail is caught in the sandbox, to look at. In another terminal:",
         "",
         "  pillarbox send --from me@example.org --to you@example.org --subject Hi --text Hi",
@@ -69,7 +73,7 @@ def banner(config: Config, parts: frozenset[str]) -> str:
     return "\n".join(lines)
 
 
-def _run(config: Config, parts: frozenset[str]) -> None:
+def _run(config: Config) -> None:
     from pillarbox import app as program
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -20,7 +20,6 @@ _BY_STATUS: dict[int, type[PillarboxError]] = {
 _BY_CODE = {
     kind.code: kind
     for kind in (
-        Invalid,
         errors.Unauthenticated,
         errors.Denied,
         errors.NotFound,
@@ -37,15 +36,19 @@ _DEFAULT_WAIT = timedelta(seconds=5)
 def problem(answer: HttpAnswer, asked: str) -> PillarboxError:
     """The error that this answer stands for. `asked` names who answered, for people."""
     told = answer.json if isinstance(answer.json, dict) else {}
-    if faults := tuple(_faults(told.get("errors"))):
-        return Rejected(faults)
     text = str(told.get("detail") or told.get("title") or f"{asked} answered {answer.status}")
-    kind = _BY_CODE.get(str(told.get("code"))) or _BY_STATUS.get(answer.status)
-    if kind is None:
-        kind = Refused if 400 <= answer.status < 500 and answer.status != 429 else Unavailable
+    faults = tuple(_faults(told.get("errors")))
+    known = _BY_CODE.get(str(told.get("code")))
+    if faults and known is None:
+        return Rejected(faults)
+    kind = known or _BY_STATUS.get(answer.status) or _by_class(answer.status)
     if issubclass(kind, Unavailable):
         return kind(text, retry_after=retry_after(answer))
-    return kind(text)
+    return kind(text, field=faults[0].field if faults else None)
+
+
+def _by_class(status: int) -> type[PillarboxError]:
+    return Refused if 400 <= status < 500 and status != 429 else Unavailable
 
 
 def retry_after(answer: HttpAnswer) -> timedelta:

@@ -1,0 +1,140 @@
+"""What a command line means, and what it refuses to mean."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+from pillarbox.cli.exits import Usage
+from pillarbox.cli.main import COMMANDS, help_page, main, parser
+from pillarbox.cli.relay import Settings
+from pillarbox.cli.secrets import PasswordFrom
+from pillarbox.cli.send import Letter
+from pillarbox.cli.serve import read_parts
+
+HEAVY = ("cyclopts", "rich", "fastapi", "sqlalchemy", "httpx2", "structlog", "alembic")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`pillarbox --help` is there at once."""
+    look = "import sys; from pillarbox.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+    look += f"print([name for name in {HEAVY!r} if name in sys.modules])"
+
+    seen = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert seen.splitlines()[-1] == "[]"
+    assert seen.startswith(help_page())
+
+
+def test_importing_pillarbox_is_cheap() -> None:
+    """The Python API is imported when it is asked for."""
+    look = "import sys, pillarbox; print(sorted(m for m in sys.modules if 'pillarbox' in m))"
+    look += "; pillarbox.Pillarbox; print('pillarbox.client.client' in sys.modules)"
+
+    seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    assert seen.stdout.split("\n")[:2] == ["['pillarbox']", "True"]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In 80 columns, without a representation of some object in it."""
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: pillarbox {command}")
+    assert " object at 0x" not in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_commands_are_those_of_the_table() -> None:
+    """The first page and the parser cannot disagree."""
+    assert {name for name in parser() if not name.startswith("-")} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["snd"], 'Did you mean "send"?'),
+        (["relay", "add", "x", "--hst", "y"], "Did you mean --host?"),
+        (["relay", "add"], "NAME"),
+        (["relay", "add", "x", "--port", "many"], "--port"),
+        (["relay", "set", "x"], "say what to change"),
+        (["relay", "add", "x", "--set", "pin"], "write it as field=value"),
+        (["diagnose"], "name a relay, or say --host or --preset"),
+        (["diagnose", "main", "--port", "25"], "not both (port)"),
+        (["serve", "--only", "ftp"], "--only takes http, worker, smtp"),
+        (["serve", "--only", "worker"], "go together"),
+    ],
+)
+def test_what_cannot_be_read_is_usage(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2 and one sentence on stderr."""
+    assert main(arguments) == 2
+    seen = capsys.readouterr()
+    assert said in seen.err
+    assert seen.out == ""
+    assert "Traceback" not in seen.err
+
+
+def test_flags_become_fields_of_the_api() -> None:
+    """What is not said is not sent; --set with nothing goes back to the default."""
+    said = Settings(host="mail.example.org", from_="a@example.org", set_=("pin=ab", "ehlo_name="))
+
+    assert said.fields() == {
+        "host": "mail.example.org",
+        "from": "a@example.org",
+        "pin": "ab",
+        "ehlo_name": None,
+    }
+
+
+@pytest.mark.parametrize("name", ["password", "proxy_password", "client_key"])
+def test_no_secret_on_the_command_line(name: str) -> None:
+    """Every user of the machine can read it there."""
+    with pytest.raises(Usage, match="can be read by others"):
+        Settings(set_=(f"{name}=hunter2",)).fields()
+
+
+def test_a_password_is_the_first_line_of_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blanks belong to it, its line end does not."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" two words \r\nmore\n"))
+
+    assert PasswordFrom(password_stdin=True).read() == " two words "
+
+
+def test_a_password_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, so that it is in no process list."""
+    monkeypatch.setenv("RELAY_PASSWORD", "hunter2")
+
+    assert PasswordFrom(password_env="RELAY_PASSWORD").read() == "hunter2"
+    with pytest.raises(Usage, match="NO_SUCH"):
+        PasswordFrom(password_env="NO_SUCH").read()
+
+
+def test_an_empty_stdin_is_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty pipe is a mistake in the script, not an empty password."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    with pytest.raises(Usage, match="empty"):
+        PasswordFrom(password_stdin=True).read()
+
+
+def test_text_comes_from_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dash is standard input."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello,\nAnn.\n"))
+
+    assert Letter(text_file="-").fields()["text"] == "Hello,\nAnn.\n"
+    with pytest.raises(Usage, match="one of"):
+        Letter(text="a", text_file="-").fields()
+
+
+def test_parts_of_the_server() -> None:
+    """All of them when nothing is said."""
+    assert read_parts(None) == {"http", "worker", "smtp"}
+    assert read_parts("http, worker") == {"http", "worker"}
