@@ -13,6 +13,7 @@ from pillarbox.access.keys import Key
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import NotFound
 from pillarbox.diagnosis.findings import Report
+from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.schemas import (
@@ -212,9 +213,11 @@ def show_relay(relay: Relay) -> RelayShown:
 def show_status(relay: Relay) -> RelayStatus:
     rest = relay.rest
     if rest is not None:
+        known = advice(rest.advice, relay.settings)
         return {
             "state": "suspended" if rest.needs_person else "resting",
             "cause": rest.cause,
+            "fix": known.fix if known else None,
             "advice": rest.advice,
             "since": moment(rest.since),
             "until": moment(rest.until),
@@ -226,6 +229,7 @@ def show_status(relay: Relay) -> RelayStatus:
     return {
         "state": state,
         "cause": None,
+        "fix": None,
         "advice": None,
         "since": _maybe(relay.checked_at),
         "until": None,

@@ -63,16 +63,20 @@ def takes(schema: Json, *, required: bool = True) -> Json:
 
 
 def attach(app: FastAPI) -> None:
-    """Serve the description, made once, at the first question."""
-    made: list[Json] = []
+    """Serve the description."""
 
     async def description(_: Request) -> Response:
         """This description."""
-        if not made:
-            made.append(describe(app))
-        return answer(made[0])
+        return answer(description_of(app))
 
     app.add_route(PATH, description, include_in_schema=False)
+
+
+def description_of(app: FastAPI) -> Json:
+    """The whole description, made once, at the first question."""
+    if app.openapi_schema is None:
+        app.openapi_schema = describe(app)
+    return app.openapi_schema
 
 
 def describe(app: FastAPI) -> Json:

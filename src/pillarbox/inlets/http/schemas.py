@@ -149,6 +149,7 @@ class RelayStatus(TypedDict):
 
     state: str
     cause: str | None
+    fix: str | None
     advice: str | None
     since: str | None
     until: str | None

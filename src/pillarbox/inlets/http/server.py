@@ -14,12 +14,17 @@ from starlette.exceptions import HTTPException
 from pillarbox import __version__
 from pillarbox.base.config import Listen
 from pillarbox.base.errors import PillarboxError, Unusable
-from pillarbox.inlets.http import openapi, problems
+from pillarbox.inlets.http import docs, openapi, problems, static
 from pillarbox.inlets.http.api import events, health, keys, messages, metrics, providers, relays
 from pillarbox.inlets.http.body import Intake
-from pillarbox.inlets.http.console.pages import router as console
+from pillarbox.inlets.http.console import captured, message, overview
+from pillarbox.inlets.http.console import relays as relay_page
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.gate import Gate
+
+_API = (messages, relays, keys, providers, events, health, metrics)
+_PAGES = (overview, message, captured, relay_page, docs, static)
+_ROUTES = (*_API, *_PAGES)
 
 _BACKLOG = 512
 _GRACE_SECONDS = 10  # for requests under way when the server stops
@@ -44,9 +49,8 @@ def build(desk: Desk) -> FastAPI:
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
     app.add_exception_handler(HTTPException, problems.on_http)
-    for routes in (messages, relays, keys, providers, events, health, metrics):
+    for routes in _ROUTES:
         app.include_router(routes.router)
-    app.include_router(console)
     openapi.attach(app)
     return app
 
