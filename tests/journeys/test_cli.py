@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -242,3 +244,23 @@ def test_the_database_is_made_and_brought_up(offline: Program) -> None:
     """Twice is no mistake."""
     assert offline.run_json("db", "upgrade")["was"] == "absent"
     assert offline.run_json("db", "upgrade")["was"] == "current"
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_a_reader_that_leaves_early_is_no_mistake(offline: Program, how: tuple[str, ...]) -> None:
+    """As `head` does: no message, and exit code 0."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*offline.command, "relay", "list", *how],
+            cwd=offline.folder,
+            env=offline.surroundings(),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, "")

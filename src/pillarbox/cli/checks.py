@@ -13,8 +13,8 @@ from pillarbox.base import runfile
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config
 from pillarbox.base.db import release
+from pillarbox.base.db.location import sqlite_path
 from pillarbox.base.db.lock import is_locked
-from pillarbox.base.db.open import sqlite_path
 from pillarbox.base.db.upgrade import LATEST, Condition, check_integrity, inspect
 from pillarbox.base.errors import PillarboxError
 from pillarbox.cli.advice import advice_on

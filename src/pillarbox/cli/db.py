@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pillarbox.base.db.open import sqlite_path
+from pillarbox.base.db.location import sqlite_path
 from pillarbox.cli.options import NOTHING, Everywhere, group, print_json
 
 app = group("db", "The database.")

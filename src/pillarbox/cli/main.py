@@ -7,6 +7,7 @@ what a command needs is imported by that command.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,9 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough, as `head` does. Python must not say so again.
-        sys.stdout = None
-        return Exit.DONE
+        return _stop_printing()
     except Exception as error:  # noqa: BLE001 - the last resort of the command line
         return _confess(error, arguments)
 
@@ -102,7 +101,14 @@ def _run(arguments: list[str]) -> int:
         )
     except CycloptsError as error:
         return complain(f"{error}\nTry: pillarbox {_command_of(arguments)}--help")
+    sys.stdout.flush()  # here, where a closed pipe is known for what it is
     return Exit.DONE if ended is None else int(ended)
+
+
+def _stop_printing() -> Exit:
+    """Whoever read our output has seen enough, as `head` does. Python must not say so again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.DONE
 
 
 def _command_of(arguments: Sequence[str]) -> str:

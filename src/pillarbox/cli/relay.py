@@ -144,7 +144,10 @@ def _secret(password: PasswordFrom, *, asked: bool) -> dict[str, str]:
 
 
 def _will_sign_in(settings: Settings) -> bool:
-    return settings.auth == "password" or (settings.username is not None and settings.auth is None)
+    """Whether to ask a person at a terminal; nothing typed there means no password."""
+    if settings.auth is not None:
+        return settings.auth == "password"
+    return settings.username is not None or settings.preset is not None
 
 
 def _setting(text: str) -> tuple[str, str | None]:

@@ -36,12 +36,19 @@ _STYLES = {
 }
 
 
+class Page(Console):
+    """A console that leaves it to main.py what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output. Nothing that is printed is taken for markup."""
     if sys.stdout.isatty():
-        return Console(highlight=False, markup=False, emoji=False)
+        return Page(highlight=False, markup=False, emoji=False)
     piped = cast("IO[str]", Trimmed(sys.stdout))
-    return Console(file=piped, width=_PIPE_WIDTH, highlight=False, markup=False, emoji=False)
+    return Page(file=piped, width=_PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 class Trimmed:

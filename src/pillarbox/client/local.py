@@ -13,8 +13,8 @@ from dataclasses import replace
 from pillarbox.base import runfile
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
+from pillarbox.base.db.location import sqlite_path
 from pillarbox.base.db.lock import is_locked
-from pillarbox.base.db.open import sqlite_path
 from pillarbox.base.errors import Unavailable
 from pillarbox.base.http import IN_PROCESS, Http
 from pillarbox.base.runfile import RunningServer

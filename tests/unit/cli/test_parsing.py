@@ -10,7 +10,7 @@ import pytest
 
 from pillarbox.cli.exits import Usage
 from pillarbox.cli.main import COMMANDS, help_page, main, parser
-from pillarbox.cli.relay import Settings
+from pillarbox.cli.relay import Settings, _will_sign_in
 from pillarbox.cli.secrets import PasswordFrom
 from pillarbox.cli.send import Letter
 from pillarbox.cli.serve import read_parts
@@ -138,3 +138,35 @@ def test_parts_of_the_server() -> None:
     """All of them when nothing is said."""
     assert read_parts(None) == {"http", "worker", "smtp"}
     assert read_parts("http, worker") == {"http", "worker"}
+
+
+def _break(*_: object, **__: object) -> None:
+    raise RuntimeError("the bottom fell out")
+
+
+@pytest.mark.parametrize("arguments", [["key", "list"], ["key", "list", "--debug"]])
+def test_a_mistake_of_ours_is_admitted(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence and where to look; with --debug, everything."""
+    monkeypatch.setattr("pillarbox.cli.main.parser", _break)
+
+    assert main(arguments) == 4
+    said = capsys.readouterr().err
+    assert "the bottom fell out" in said
+    assert ("Traceback" in said) == ("--debug" in arguments)
+    assert ("--debug" in said) == ("--debug" not in arguments)
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        (Settings(host="mail.example.org"), False),
+        (Settings(host="mail.example.org", username="app"), True),
+        (Settings(preset="sendgrid"), True),
+        (Settings(preset="gmail", auth="none"), False),
+    ],
+)
+def test_a_person_is_asked_where_a_password_will_be_needed(typed: Settings, asked: bool) -> None:
+    """Only then; a prompt that makes no sense teaches people to type passwords anywhere."""
+    assert _will_sign_in(typed) is asked

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pillarbox.base.db.database import Database
+from pillarbox.base.db.location import sqlite_path
 from pillarbox.base.db.lock import FileLock
 from pillarbox.base.db.sqlite import SqliteDatabase
 from pillarbox.base.db.upgrade import upgrade
-from pillarbox.base.errors import Invalid
-
-_SQLITE = "sqlite:///"
-
-
-def sqlite_path(url: str) -> Path:
-    """The file that a `sqlite:///…` URL names. Raises Invalid for any other URL."""
-    path = url.removeprefix(_SQLITE)
-    if path == url or not path:
-        raise Invalid(
-            "the database URL is sqlite:///path/to/file.db; other databases come later",
-            field="PILLARBOX_DATABASE_URL",
-        )
-    return Path(path)
 
 
 class OpenDatabase:
