@@ -19,12 +19,19 @@ class Judged:
     trouble: Trouble | None = None
 
 
-def judge(outcome: Outcome, relay: Relay) -> Judged:
-    """Look a failure up in the catalogue; anything else stands as it is."""
+def judge(outcome: Outcome, relay: Relay, *, carries: bool = False) -> Judged:
+    """
+    Look a failure up in the catalogue; anything else stands as it is.
+
+    carries: this version of the relay has taken other mail. A relay that does, and will not
+    relay to one domain, must not be suspended by whoever writes that domain into a form.
+    """
     if not isinstance(outcome, Failed):
         return Judged(outcome)
     verdict = classify(outcome.stage, outcome.answer, Where.of(relay.settings))
     judged = replace(outcome, blame=verdict.blame, permanent=verdict.permanent)
+    if carries and verdict.if_it_carries is not None:
+        judged = replace(outcome, blame=verdict.if_it_carries, permanent=True)
     if judged.blame is not Blame.RELAY:
         return Judged(judged, verdict.advice)
     trouble = Trouble(

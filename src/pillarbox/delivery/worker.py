@@ -142,7 +142,11 @@ class Worker:
             carrier, carried = await self._carry(claim, content, relay)
             if not isinstance(carrier, Unopened):
                 await self._pool.give_back(carrier, relay)
-            judged = [judge(carried.outcomes[path], relay) for path in claim.envelope.forward_paths]
+            carries = bool(relay.checked_well) or self._proven_version == relay.version
+            judged = [
+                judge(carried.outcomes[path], relay, carries=carries)
+                for path in claim.envelope.forward_paths
+            ]
             is_free = not any(each.trouble for each in judged)
             if is_free:
                 self._free_session(progress)

@@ -66,12 +66,14 @@ class Verdict:
     advice is the id of the entry in replies.toml. cause and fix are for people.
 
     rest_for is how long to wait before the relay is tried again, when it rests.
+    if_it_carries is whom to blame instead, for good, when the relay carries other mail.
     """
 
     advice: str
     blame: Blame
     permanent: bool
     suspends: Suspends
+    if_it_carries: Blame | None
     quota: Quota | None
     rest_for: timedelta | None
     cause: str
@@ -202,9 +204,10 @@ def _covers(written: str, status: EnhancedStatus | None) -> bool:
 
 
 def _fallback(stage: Stage, reply: Reply) -> _Entry:
+    is_permanent = _is_final(stage, reply)
     for entry in _catalogue()["fallback"]:
         permanent = entry.get("permanent_code")
-        if _may_mean(entry, stage, reply) and permanent in (None, not reply.is_transient):
+        if _may_mean(entry, stage, reply) and permanent in (None, is_permanent):
             return entry
     raise LookupError("the last fallback has no condition")
 
@@ -243,6 +246,7 @@ def _verdict(entry: _Entry, stage: Stage, answer: Answer, where: Where) -> Verdi
         blame=blame,
         permanent=_permanent(entry, kind, failed, blame),
         suspends=suspends,
+        if_it_carries=_BLAMES.get(entry.get("blame_if_it_carries", "")),
         quota=quota,
         rest_for=_REST[quota] if suspends is Suspends.REST else None,
         cause=entry["cause"].format(**words),
@@ -261,10 +265,15 @@ def _permanent(entry: _Entry, kind: _Kind, failed: Failed | None, blame: Blame) 
     if blame is Blame.RELAY:
         return False
     if isinstance(failed, Failed) and isinstance(failed.answer, Reply):
-        said_final = not failed.answer.is_transient and failed.answer.code >= 500
+        said_final = _is_final(failed.stage, failed.answer)
         wanted: bool | None = entry.get("permanent", kind.permanent)
         return said_final if wanted is None else wanted and said_final
     return failed.permanent if failed else False
+
+
+def _is_final(stage: Stage, reply: Reply) -> bool:
+    """5yz, but for 552 to RCPT: older servers mean "not so many" (RFC 5321 §4.5.3.1.10)."""
+    return reply.code >= 500 and not (stage is Stage.RCPT and reply.code == 552)
 
 
 @cache

@@ -242,3 +242,10 @@ def test_a_hostile_reply_costs_no_more_than_a_long_one(filling: str) -> None:
     verdict = classify(Stage.RCPT, Reply(550, (filling * (65536 // len(filling)),)))
     assert verdict.advice == "refused.recipient"
     assert time.process_time() - before < 1
+
+
+def test_a_552_to_rcpt_is_not_for_good() -> None:
+    """RFC 5321 §4.5.3.1.10: older servers say it for too many recipients."""
+    verdict = classify(Stage.RCPT, Reply(552, ("what",)))
+
+    assert (verdict.permanent, verdict.advice) == (False, "refused.later")
