@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -91,9 +91,11 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
         yield App(config, desk, supervisor, http.build(desk), operator_token)
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
     """
     Run until SIGTERM or SIGINT: take in, carry, answer. Then finish what was begun.
+
+    on_ready is told the address once the port is ours.
 
     The inlet stops first, so that nothing is accepted that nobody would look at.
     """
@@ -104,6 +106,7 @@ async def serve(config: Config) -> None:
             loop.add_signal_handler(name, inlet.stop)
         url = f"http://{Listen(config.http.host, inlet.port)}"
         runfile.announce(config.home, url, app.operator_token)
+        on_ready(url)
         _log.info("ready", http=url, database=config.database)
         try:
             await inlet.run()

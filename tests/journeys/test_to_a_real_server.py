@@ -121,7 +121,7 @@ def test_the_command_line_tells_what_happened(tmp_path: Path) -> None:
         shown = box.run("message", "show", message_id, "--transcript").stdout
 
     assert b"=?utf-8?" in letter_.octets.lower()
-    for expected in ("relayed", "ann@kunde.test", "250 2.0.0", "TLSv1.3", "STARTTLS"):
+    for expected in ("relayed", "ann@kunde.test", "250 2.0.0", "TLS 1.3", "STARTTLS"):
         assert expected in shown
     assert server.password not in shown
 

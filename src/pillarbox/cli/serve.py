@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -36,8 +39,6 @@ def serve(
     read_parts(only)
     config = everywhere.load()
     start_logging(config.log)
-    if config.log == "text":
-        print(banner(config), flush=True)
     _run(config)
 
 
@@ -53,19 +54,19 @@ def read_parts(only: str | None) -> frozenset[str]:
     return named
 
 
-def banner(config: Config) -> str:
-    """Where everything is, and what to type next."""
+def banner(url: str, config: Config, program: str) -> str:
+    """Where everything is, and what to type next. program is how this one was called."""
     lines = [f"pillarbox {__version__}", ""]
     lines += [
-        f"  Console  {config.public_url}/",
-        f"  API      {config.public_url}/docs",
+        f"  Console  {url}/",
+        f"  API      {url}/docs",
         f"  Home     {config.home.absolute()}",
         "",
         "Until there is a relay, mail is caught in the sandbox, to look at. In another terminal:",
         "",
-        "  pillarbox send --from me@example.org --to you@example.org --subject Hi --text Hi",
-        "  pillarbox relay add main --preset gmail --username you@gmail.com --default",
-        "  pillarbox diagnose main",
+        f"  {program} send --from me@example.org --to you@example.org --subject Hi --text Hi",
+        f"  {program} relay add main --preset gmail --username you@gmail.com --default",
+        f"  {program} diagnose main",
         "",
         "Ctrl-C stops it; mail that waits is kept.",
         "",
@@ -73,11 +74,23 @@ def banner(config: Config) -> str:
     return "\n".join(lines)
 
 
+def called() -> str:
+    """What to type to call this program again: it may not be on the PATH, as after `make run`."""
+    typed = Path(sys.argv[0])
+    if typed.name == "__main__.py":
+        return "python -m pillarbox"
+    return typed.name if shutil.which(typed.name) else str(typed)
+
+
 def _run(config: Config) -> None:
     from pillarbox import app as program
 
+    def on_ready(url: str) -> None:
+        if config.log == "text":
+            print(banner(url, config, called()), flush=True)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(program.serve(config))
+        runner.run(program.serve(config, on_ready))
 
 
 def _loop_factory() -> Any:

@@ -63,7 +63,8 @@ def test_a_distinctive_sentence_is_known_on_any_host(
 def test_an_entry_is_well_formed(entry: Any) -> None:
     """Only known words, patterns that compile, providers that exist, text that ends."""
     allowed = {"id", "providers", "here_only", "text", "status", "codes", "stages", "kind"}
-    allowed |= {"blame", "permanent", "suspends", "quota", "cause", "fix", "examples"}
+    allowed |= {"blame", "blame_if_it_carries", "permanent", "suspends", "quota"}
+    allowed |= {"cause", "fix", "examples"}
     assert set(entry) <= allowed
     assert "text" in entry or "status" in entry
     re.compile(entry.get("text", ""))
