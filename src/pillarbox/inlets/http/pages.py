@@ -67,6 +67,7 @@ def environment() -> Environment:
 
 _CLASSES = {
     "relayed": "green",
+    "captured": "green",
     "working": "green",
     "queued": "blue",
     "scheduled": "blue",
@@ -88,6 +89,7 @@ _WORDS = {
     "uncertain": "No answer came after the final dot, so the relay may have it.",
     "held": "It waits for a person.",
     "relayed": "The relay took it. What happens after that, SMTP does not tell.",
+    "captured": "The sandbox took it. Nothing has left this machine.",
     "failed": "The relay refused it. It is not tried again by itself.",
     "expired": "Its time ran out before a relay took it.",
     "cancelled": "It was withdrawn before it left.",

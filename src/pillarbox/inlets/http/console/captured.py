@@ -14,6 +14,7 @@ from pillarbox.base.errors import NotFound
 from pillarbox.inlets.http.answers import desk_of
 from pillarbox.inlets.http.api.messages import as_file
 from pillarbox.inlets.http.console.preview import POLICY, preview
+from pillarbox.inlets.http.console.sandboxes import sandboxes
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.pages import HEADERS, page
 from pillarbox.mail.content import Content, header_section
@@ -21,7 +22,6 @@ from pillarbox.mail.summary import Part, Summary, summarize
 from pillarbox.queue.browse import Page
 from pillarbox.queue.message import Message
 from pillarbox.queue.state import RELAYED
-from pillarbox.relays.relay import RelayKind
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,12 +35,11 @@ _GENERIC = "application/octet-stream"
 async def captured_mail(request: Request) -> Response:
     """What the sandboxes have taken, newest first."""
     desk = desk_of(request)
-    sandboxes = [relay for relay in desk.registry.all() if relay.settings.kind is RelayKind.SANDBOX]
     after = request.query_params.get("after")
     found: list[Message] = []
     has_more = False
-    for relay in sandboxes:
-        wanted = Page(limit=_PER_PAGE, after=after, relay_id=relay.id, state=RELAYED)
+    for relay_id in sandboxes(desk.registry):
+        wanted = Page(limit=_PER_PAGE, after=after, relay_id=relay_id, state=RELAYED)
         some, more = await desk.queue.messages(wanted)
         found, has_more = found + some, has_more or more
     found.sort(key=lambda each: each.id, reverse=True)
@@ -115,9 +114,8 @@ async def captured_source(request: Request, message_id: str) -> Response:
 async def _open(desk: Desk, message_id: str) -> tuple[Message, Content]:
     """Raises NotFound, also for mail that was really sent: the sandbox's is for looking at."""
     message = await desk.queue.message(message_id)
-    relay = desk.registry.get(message.relay_id)
     octets = await desk.queue.content_of(message_id)
-    if relay.settings.kind is not RelayKind.SANDBOX:
+    if message.relay_id not in sandboxes(desk.registry):
         raise NotFound("this message was not captured; it went to a real relay")
     if octets is None:
         raise NotFound("the content of this message is no longer kept")

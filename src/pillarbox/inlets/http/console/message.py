@@ -9,12 +9,14 @@ from starlette.responses import Response
 from pillarbox.base.errors import NotFound
 from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.answers import desk_of, relay_name
+from pillarbox.inlets.http.console.sandboxes import sandboxes, word_for
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.pages import page
 from pillarbox.journal import journal
 from pillarbox.journal.events import catalogue
 from pillarbox.journal.journal import Entry
-from pillarbox.relays.relay import RelayKind, RelaySettings
+from pillarbox.queue.state import RELAYED
+from pillarbox.relays.relay import RelaySettings
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,13 +33,18 @@ async def message(request: Request, message_id: str) -> Response:
     events = await desk.database.read(lambda connection: journal.of_message(connection, message_id))
     settings = _settings(desk, found.relay_id)
     recipients = {each.id: each.to for each in found.deliveries}
+    in_sandbox = found.relay_id in sandboxes(desk.registry)
     return page(
         request,
         "message.html",
         {
             "message": found,
             "relay": relay_name(desk.registry, found.relay_id),
-            "is_captured": settings is not None and settings.kind is RelayKind.SANDBOX,
+            "word": word_for(found.state, in_sandbox=in_sandbox),
+            "words": {
+                each.id: word_for(each.state, in_sandbox=in_sandbox) for each in found.deliveries
+            },
+            "is_captured": in_sandbox and found.state is RELAYED,
             "advice": {each.id: advice(each.advice, settings) for each in found.deliveries},
             "events": [
                 (each, _sentence(each), recipients.get(each.delivery_id or "")) for each in events

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pillarbox.inlets.http.answers import desk_of, relay_name
+from pillarbox.inlets.http.console.sandboxes import CAPTURED, sandboxes, word_for
 from pillarbox.inlets.http.pages import page
 from pillarbox.queue import browse
 from pillarbox.queue.browse import Page
@@ -32,9 +33,8 @@ router = APIRouter(include_in_schema=False)
 _PER_PAGE = 30
 _GROUPS = {
     "waiting": (QUEUED, SENDING, SCHEDULED, DEFERRED),
-    "relayed": (RELAYED,),
+    "done": (RELAYED, CANCELLED),
     "attention": (FAILED, EXPIRED, UNCERTAIN, HELD),
-    "withdrawn": (CANCELLED,),
 }
 
 
@@ -45,11 +45,12 @@ async def overview(request: Request) -> Response:
     state = _state(request.query_params.get("state"))
     after = request.query_params.get("after")
     found, has_more = await desk.queue.messages(Page(limit=_PER_PAGE, after=after, state=state))
-    counts: Counter[DeliveryState] = Counter()
-    for (_, each), count in (await desk.database.read(browse.depth)).items():
-        counts[each] += count
+    sandbox_ids = sandboxes(desk.registry)
+    counts: Counter[str] = Counter()
+    for (relay_id, each), count in (await desk.database.read(browse.depth)).items():
+        counts[word_for(each, in_sandbox=relay_id in sandbox_ids)] += count
     groups = {
-        name: [(each.value, counts[each]) for each in states if counts[each]]
+        name: [(each.value, counts[each.value]) for each in states if counts[each.value]]
         for name, states in _GROUPS.items()
     }
     return page(
@@ -61,6 +62,11 @@ async def overview(request: Request) -> Response:
                 each.relay_id: relay_name(desk.registry, each.relay_id) for each in found
             },
             "last_words": {each.id: _last_words(each) for each in found},
+            "words": {
+                each.id: word_for(each.state, in_sandbox=each.relay_id in sandbox_ids)
+                for each in found
+            },
+            "captured": counts[CAPTURED],
             "groups": groups,
             "totals": {name: sum(count for _, count in states) for name, states in groups.items()},
             "troubled": [relay for relay in desk.registry.all() if relay.rest is not None],
