@@ -23,7 +23,8 @@ from pillarbox.inlets.http.problems import Busy, Malformed, UnsupportedMedia
 MAX_BODY = 40 * 1024 * 1024  # octets
 MAX_HELD = 10 * MAX_BODY  # octets of all bodies that are being read at one moment
 MAX_DEPTH = 32  # objects and lists within each other
-PATIENCE_SECONDS = 30.0  # between two pieces of a body
+PATIENCE_SECONDS = 30.0  # for a small body, and between two pieces of a large one
+_PIECE = 16 * 1024  # octets; smaller ones buy no more time, or a drip would hold us for ever
 _LARGE = 128 * 1024  # octets; above it, parsing would hold up other requests
 
 
@@ -65,10 +66,21 @@ class Intake:
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > MAX_BODY:
             raise _too_large()
-        held, pieces = 0, []
-        stream = request.stream()
         try:
-            while (piece := await _next(stream)) is not None:
+            async with asyncio.timeout(PATIENCE_SECONDS) as patience:
+                return await self._collected(request, patience)
+        except TimeoutError:
+            raise Malformed("the body did not arrive in time") from None
+        except ClientDisconnect:
+            raise Malformed("the body did not arrive whole") from None
+
+    async def _collected(self, request: Request, patience: asyncio.Timeout) -> bytes:
+        """A large body may take long, as long as large pieces keep coming."""
+        clock = asyncio.get_running_loop().time
+        pieces: list[bytes] = []
+        held = 0
+        try:
+            async for piece in request.stream():
                 held += len(piece)
                 self._held += len(piece)
                 if held > MAX_BODY:
@@ -76,20 +88,11 @@ class Intake:
                 if self._held > MAX_HELD:
                     raise Busy("too many large requests at once", retry_after=timedelta(seconds=2))
                 pieces.append(piece)
+                if len(piece) >= _PIECE:
+                    patience.reschedule(clock() + PATIENCE_SECONDS)
         finally:
             self._held -= held
         return b"".join(pieces)
-
-
-async def _next(stream: Any) -> bytes | None:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            piece: bytes | None = await anext(stream, None)
-    except TimeoutError:
-        raise Malformed("the body did not arrive in time") from None
-    except ClientDisconnect:
-        raise Malformed("the body did not arrive whole") from None
-    return piece
 
 
 def parse(octets: bytes) -> Parsed:
