@@ -96,6 +96,8 @@ async def test_a_request_has_an_id(counter: Counter) -> None:
     [
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/nothing", 404, "not_found"),
+        ("POST", "/v1/messages/", 404, "not_found"),
+        ("GET", "/relays/", 404, "not_found"),
         ("DELETE", "/v1/messages", 405, "method_not_allowed"),
         ("POST", "/livez", 405, "method_not_allowed"),
     ],

@@ -41,6 +41,7 @@ def build(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever Host was asked for
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.desk = desk
