@@ -191,7 +191,7 @@ def http() -> str:
         "The whole description is OpenAPI 3.1 at `/v1/openapi.json`. Requests to `/v1/…` carry "
         "`Authorization: Bearer pb_…`. Refusals have the codes of [errors](errors.md).",
         "`GET /metrics` answers in Prometheus' text format: without a key to this machine, with "
-        "one to others. `/v1/openapi.json` needs no key, nor does `/docs`, which shows it to people.",
+        "one to others. `/v1/openapi.json` and `/docs`, the same for people, need no key.",
         table(("Request", "What it does", "Answers"), rows),
         "## Fields of a message",
         "For `POST /v1/messages`. All may be left out but one recipient and one of `text`, `html` "
