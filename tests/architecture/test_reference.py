@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import pytest
 
 from pillarbox.base import config
-from pillarbox.base.errors import PillarboxError
 from pillarbox.cli.main import COMMANDS
 from pillarbox.inlets.http.problems import STATUS
 from pillarbox.journal.events import catalogue
@@ -41,7 +40,7 @@ def routes() -> Iterable[str]:
 
 THERE = {
     "configuration.md": [*config.names()],
-    "errors.md": [kind.code for kind in (PillarboxError, *STATUS)[1:]],
+    "errors.md": [kind.code for kind in STATUS],
     "events.md": [*catalogue()],
     "http.md": [*routes()],
     "cli.md": [f"pillarbox {name}" for name in COMMANDS],

@@ -82,7 +82,7 @@ class Desk:
         text = text.replace("ledger.test", "smtp.example.org").replace(
             "localhost", "smtp.example.org"
         )
-        return text.replace(port, "587").replace(str(self.box.home), ".pillarbox")
+        return re.sub(rf"\b{port}\b", "587", text).replace(str(self.box.home), ".pillarbox")
 
     def surroundings(self) -> dict[str, str]:
         tools = self.box.folder / "bin"
