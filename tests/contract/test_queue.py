@@ -357,3 +357,19 @@ async def test_recipients_of_one_message_travel_together(queue: Queue, clock: Ha
     (claim,) = await claimed(queue, 1)
 
     assert len(claim.deliveries) == 3
+
+
+async def test_a_dot_that_is_not_sent_leaves_nothing_uncertain(
+    queue: Queue, clock: HandClock
+) -> None:
+    """One lost lease stops the whole transaction; the others are simply queued again."""
+    sent = parcel(clock.now(), "ann@x.org", "bob@x.org")
+    await queue.enqueue(sent)
+    (claim,) = await claimed(queue)
+    await queue.record(attempt(claim, OK, clock.now()))
+
+    assert not await queue.point_of_no_return(claim.tickets)
+    await queue.recover(everything=True)
+
+    states = {each.to: each.state.value for each in (await queue.message(sent.id)).deliveries}
+    assert states == {"ann@x.org": "relayed", "bob@x.org": "queued"}

@@ -97,6 +97,15 @@ class DeliveryCancelled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryHeld(Event):
+    """It waits for a person; cause says why. Retry lets it go."""
+
+    name: ClassVar[str] = "delivery.held"
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRetried(Event):
     """A person or program put it back in the queue, due at once."""
 

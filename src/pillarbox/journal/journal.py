@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
 )
 
+from pillarbox.base.db.prepared import Prepared
 from pillarbox.base.db.schema import Moment, metadata
 from pillarbox.journal.events import Event
 
@@ -45,6 +46,7 @@ Index(
 )
 Index("events_by_at", events.c.at)
 
+_EVENTS = Prepared(insert(events))
 _COMMON = tuple(field.name for field in fields(Event))
 
 
@@ -64,8 +66,7 @@ class Entry:
 
 def write(connection: Connection, happened: Sequence[tuple[datetime, Event]]) -> None:
     """In the caller's transaction: a change and its event are committed together or not at all."""
-    if happened:
-        connection.execute(insert(events), [_row(at, event) for at, event in happened])
+    _EVENTS.run(connection, [_row(at, event) for at, event in happened])
 
 
 def of_message(connection: Connection, message_id: str) -> list[Entry]:

@@ -82,6 +82,9 @@ _PASS_THE_POINT = (
     .values(lease_until=bindparam("until"), pointed_at=bindparam("at"))
     .returning(_columns.id, _columns.fence)
 )
+_STEP_BACK = (
+    update(deliveries).where(*_is_held).values(lease_until=bindparam("until"), pointed_at=None)
+)
 _RENEW = (
     update(deliveries)
     .where(*_is_held, _columns.pointed_at.is_(None))
@@ -116,7 +119,12 @@ def point_of_no_return(
     now = max(now for _, now in asked)
     asked_for = {"tickets": tickets, "at": now, "until": now + FINAL_LEASE}
     held = {(row.id, row.fence) for row in connection.execute(_PASS_THE_POINT, asked_for)}
-    return [all(ticket in held for ticket in wanted) for wanted, _ in asked]
+    may_send = [held.issuperset(wanted) for wanted, _ in asked]
+    in_vain = [wanted for (wanted, _), may in zip(asked, may_send, strict=True) if not may]
+    if stranded := held.intersection(ticket for wanted in in_vain for ticket in wanted):
+        # Their dot is not sent: nothing about them is uncertain.
+        connection.execute(_STEP_BACK, {"tickets": list(stranded), "until": now + LEASE})
+    return may_send
 
 
 def renew(connection: Connection, tickets: Sequence[Ticket], now: datetime) -> set[Ticket]:

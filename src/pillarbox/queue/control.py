@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Row, delete, exists, select, update
 
 from pillarbox.base.errors import Conflict, NotFound
 from pillarbox.journal import journal
-from pillarbox.journal.events import DeliveryCancelled, DeliveryExpired, DeliveryRetried, Event
+from pillarbox.journal.events import (
+    DeliveryCancelled,
+    DeliveryExpired,
+    DeliveryHeld,
+    DeliveryRetried,
+    Event,
+)
 from pillarbox.queue.state import (
     CANCELLED,
     EXPIRED,
@@ -37,6 +43,7 @@ class Wish:
     message_id: str
     principal: str
     now: datetime
+    relay_id: str | None = None  # where it shall go from now on, when not where it went
 
 
 def cancel(connection: Connection, wish: Wish) -> int:
@@ -69,7 +76,15 @@ def retry(connection: Connection, wish: Wish) -> int:
     if not _has_content(connection, wish.message_id):
         raise Conflict("the content of this message is no longer kept; send it again instead")
     lifetime = STREAMS[retryable[0].stream].lifetime
-    values = {"state": QUEUED.value, "due_at": wish.now, "expires_at": wish.now + lifetime}
+    values: dict[str, Any] = {
+        "state": QUEUED.value,
+        "due_at": wish.now,
+        "expires_at": wish.now + lifetime,
+    }
+    if wish.relay_id is not None:
+        values["relay_id"] = wish.relay_id
+        moved = update(messages).where(messages.c.id == wish.message_id)
+        connection.execute(moved.values(relay_id=wish.relay_id))
     return _change(connection, retryable, wish, values, DeliveryRetried)
 
 
@@ -92,19 +107,28 @@ def expire(connection: Connection, now: datetime) -> int:
     return len(rows)
 
 
-def hold_of_relay(connection: Connection, relay_id: str, now: datetime) -> int:
-    """Hold what waits for a relay that is going away; return how many."""
+def hold_of_relay(connection: Connection, relay_id: str, wish_of: str, now: datetime) -> int:
+    """Hold what waits for a relay that is going away, for the principal wish_of; how many."""
     columns = deliveries.c
+    waiting = [state.value for state in sources(HELD) if state is not SENDING]
     held = (
         update(deliveries)
-        .where(
-            columns.relay_id == relay_id,
-            columns.state.in_([state.value for state in sources(HELD)]),
-            columns.state != SENDING.value,
-        )
+        .where(columns.relay_id == relay_id, columns.state.in_(waiting))
         .values(state=HELD.value, due_at=None, changed_at=now)
+        .returning(columns.id, columns.message_id)
     )
-    return connection.execute(held).rowcount
+    told = [
+        DeliveryHeld(
+            message_id=row.message_id,
+            delivery_id=row.id,
+            relay_id=relay_id,
+            principal=wish_of,
+            cause="its relay was removed",
+        )
+        for row in connection.execute(held)
+    ]
+    journal.write(connection, [(now, each) for each in told])
+    return len(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_
 
+from pillarbox.base.db.prepared import Prepared
 from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
 from pillarbox.journal.events import MessageAccepted
@@ -15,6 +16,12 @@ from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messa
 
 Known = dict[tuple[str, str], tuple[str, str]]
 """(scope, key) → (fingerprint, message id)."""
+
+
+_MESSAGES = Prepared(insert(messages))
+_CONTENTS = Prepared(insert(contents))
+_DELIVERIES = Prepared(insert(deliveries))
+_KEYS = Prepared(insert(idempotency_keys))
 
 
 def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
@@ -81,17 +88,11 @@ def _replay(idempotency: Idempotency | None, known: Known) -> Receipt | None:
 def _store(connection: Connection, parcels: Sequence[Parcel]) -> None:
     if not parcels:
         return
-    connection.execute(insert(messages), [_message_row(parcel) for parcel in parcels])
-    connection.execute(
-        insert(contents),
-        [{"message_id": parcel.id, "octets": parcel.content.octets} for parcel in parcels],
-    )
-    connection.execute(
-        insert(deliveries), [row for parcel in parcels for row in _delivery_rows(parcel)]
-    )
-    keys = [_key_row(parcel) for parcel in parcels if parcel.idempotency is not None]
-    if keys:
-        connection.execute(insert(idempotency_keys), keys)
+    _MESSAGES.run(connection, [_message_row(parcel) for parcel in parcels])
+    octets = [{"message_id": parcel.id, "octets": parcel.content.octets} for parcel in parcels]
+    _CONTENTS.run(connection, octets)
+    _DELIVERIES.run(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
+    _KEYS.run(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
     journal.write(connection, [(parcel.accepted_at, _accepted(parcel)) for parcel in parcels])
 
 

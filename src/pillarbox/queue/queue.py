@@ -94,9 +94,13 @@ class Queue:
         wish = Wish(message_id, principal, self._clock.now())
         return await self._database.write(lambda connection: control.cancel(connection, wish))
 
-    async def retry(self, message_id: str, principal: str) -> int:
-        """Try again now what can be tried again; how many. Raises NotFound, Conflict."""
-        wish = Wish(message_id, principal, self._clock.now())
+    async def retry(self, message_id: str, principal: str, *, relay_id: str | None = None) -> int:
+        """
+        Try again now what can be tried again, by relay_id if one is given; how many.
+
+        Raises NotFound, Conflict.
+        """
+        wish = Wish(message_id, principal, self._clock.now(), relay_id)
         count = await self._database.write(lambda connection: control.retry(connection, wish))
         self._bell.ring()
         return count

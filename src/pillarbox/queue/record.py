@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
+from pillarbox.base.db.prepared import Prepared
 from pillarbox.journal import journal
 from pillarbox.journal.events import DeliveryReturned, DeliveryUncertain, Event
 from pillarbox.mail.outcome import Failed, Relayed, Unknown
@@ -30,7 +31,7 @@ _HELD = (
     )
     .with_for_update()
 )
-_SETTLE = (
+_SETTLE = Prepared(
     update(deliveries)
     .where(deliveries.c.id == bindparam("key"))
     .values(
@@ -46,6 +47,7 @@ _SETTLE = (
         advice=bindparam("advice"),
     )
 )
+_ATTEMPTS = Prepared(insert(attempts))
 
 
 def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
@@ -58,8 +60,8 @@ def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
     current = [each for each in ended if (each.delivery.id, each.delivery.fence) in held]
     settled = [(each, settle(each)) for each in current]
     if settled:
-        connection.execute(_SETTLE, [_delivery_row(*pair) for pair in settled])
-        connection.execute(insert(attempts), [_attempt_row(each) for each in current])
+        _SETTLE.run(connection, [_delivery_row(*pair) for pair in settled])
+        _ATTEMPTS.run(connection, [_attempt_row(each) for each in current])
         _tell_sessions(connection, current)
         journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
     return [(each.delivery.id, each.delivery.fence) in held for each in ended]
@@ -112,7 +114,7 @@ def recover(connection: Connection, now: datetime, *, everything: bool) -> int:
     rows = connection.execute(lost).all()
     taken = [_taken_back(row, now) for row in rows]
     if taken:
-        connection.execute(_SETTLE, [row for row, _ in taken])
+        _SETTLE.run(connection, [row for row, _ in taken])
         journal.write(connection, [(now, event) for _, event in taken])
     return len(rows)
 

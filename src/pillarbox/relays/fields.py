@@ -299,7 +299,7 @@ READERS: dict[str, Reader] = {
     "connect_timeout_seconds": seconds(1, 300),
     "greeting_timeout_seconds": seconds(5, 900),
     "command_timeout_seconds": seconds(5, 900),
-    "final_timeout_seconds": seconds(30, 3600),
+    "final_timeout_seconds": seconds(30, 600),  # a delivery is leased for a minute more
     "max_connections": whole(1, 100),
     "messages_per_minute": whole(1, 1_000_000),
     "messages_per_connection": whole(1, 100_000),

@@ -99,6 +99,9 @@ class Registry:
                 return relay
         raise NotFound(f"there is no relay “{reference}”", field="relay")
 
+    def __contains__(self, relay_id: str) -> bool:
+        return relay_id in self._known
+
     def default(self) -> Relay:
         """The relay of mail that names none."""
         return next(relay for relay in self._known.values() if relay.is_default)
@@ -187,7 +190,7 @@ class Registry:
         event = RelayRemoved(relay_id=relay.id, principal=principal, relay=relay.name)
 
         def drop(connection: Connection) -> dict[str, Relay]:
-            control.hold_of_relay(connection, relay.id, now)
+            control.hold_of_relay(connection, relay.id, principal, now)
             connection.execute(delete(relays).where(relays.c.id == relay.id))
             journal.write(connection, [(now, event)])
             return _all(connection)

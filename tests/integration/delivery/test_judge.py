@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.house import open_house
-
 from pillarbox.delivery.judge import judge
 from pillarbox.mail.outcome import Blame, Failed, Stage
 from pillarbox.mail.reply import Reply
+from support.house import open_house
 
 DENIED = Failed(
     Stage.RCPT,

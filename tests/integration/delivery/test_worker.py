@@ -286,3 +286,25 @@ async def test_a_stolen_lease_stops_the_dot(house: House, relay: LedgerRelay) ->
 async def _until_rested(house: House) -> None:
     while house.registry.default().rest is None:
         await house.equipment.clock.sleep(0.01)
+
+
+async def test_mail_of_a_removed_relay_is_held_and_retried_by_another(
+    house: House, relay: LedgerRelay
+) -> None:
+    """It does not vanish with its relay, and the journal says who is to blame for the wait."""
+    added = await house.add_relay(host="127.0.0.1", port=relay.port, tls="none")
+    sent = await house.send("ann@y.test")
+    await house.registry.make_default("sandbox", "key:1")
+    await house.registry.remove(added.id, "key:1")
+    held = await house.queue.message(sent)
+
+    await house.queue.retry(sent, "key:1", relay_id=house.registry.default().id)
+    async with delivering(house):
+        message = await house.until(sent)
+
+    assert held.state is DeliveryState.HELD
+    assert (message.state, message.relay_id) == (
+        DeliveryState.RELAYED,
+        house.registry.default().id,
+    )
+    assert relay.entries() == []

@@ -184,10 +184,16 @@ async def cancel(request: Request, message_id: str) -> Response:
     responses={200: {"model": schemas.Changed}, **problems(404, 409, body=True)},
 )
 async def retry(request: Request, message_id: str) -> Response:
-    """Try again now what failed, expired, waits or is in doubt."""
+    """Try again now what failed, expired, waits, is held or in doubt.
+
+    Mail whose relay was removed goes by the default relay.
+    """
     desk = desk_of(request)
     require_empty(await intake_of(request).json(request, may_be_empty=True))
-    count = await desk.queue.retry(message_id, str(principal_of(request)))
+    gone = (await desk.queue.message(message_id)).relay_id not in desk.registry
+    relay_id = desk.registry.default().id if gone else None
+    principal = str(principal_of(request))
+    count = await desk.queue.retry(message_id, principal, relay_id=relay_id)
     return _changed(await desk.queue.message(message_id), count)
 
 
