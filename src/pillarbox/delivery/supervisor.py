@@ -15,6 +15,7 @@ from pillarbox.base.errors import NotFound, Unavailable
 from pillarbox.delivery.worker import Equipment, Worker
 
 _LOOK_SECONDS = 1.0  # the longest that due mail waits for a bell nobody rang
+_BREATH_SECONDS = 0.05  # between two looks, however often the bell rings
 _RENEW_SECONDS = 20.0  # leases last 60
 _GRACE_SECONDS = 30.0  # what a stop allows transactions that are under way
 
@@ -31,6 +32,8 @@ class Supervisor:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._is_stopping = False
         self._renewed_at = 0.0
+        self._looked_at = 0.0
+        self._has_looked = True
 
     @property
     def is_alive(self) -> bool:
@@ -48,7 +51,7 @@ class Supervisor:
                 await self._renew()
             except Unavailable as error:
                 _log.error("the database is away; nothing new is begun", cause=str(error))
-            await self._bell.wait(_LOOK_SECONDS)
+            await self._bell.wait(_LOOK_SECONDS if self._has_looked else _BREATH_SECONDS)
 
     async def stop(self) -> None:
         """Begin nothing new; return when what was begun has ended or the grace is over."""
@@ -60,6 +63,15 @@ class Supervisor:
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def _look(self) -> None:
+        """Tell workers that run; ask the database for the others, though not at every ring."""
+        for relay_id, worker in self._workers.items():
+            if self._is_running(relay_id):
+                worker.nudge()
+        moment = self._equipment.clock.monotonic()
+        self._has_looked = moment - self._looked_at >= _BREATH_SECONDS
+        if not self._has_looked:
+            return
+        self._looked_at = moment
         relays = self._equipment.registry.all()
         now = self._equipment.clock.now()
         idle = [

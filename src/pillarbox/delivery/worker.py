@@ -27,6 +27,7 @@ from pillarbox.queue.queue import Queue
 from pillarbox.queue.record import answer_of
 from pillarbox.relays.registry import Registry, Relay
 
+_LINGER_SECONDS = 0.5
 _AHEAD = 4  # claims a session may have waiting behind the one it carries
 _log = log.logger("delivery")
 
@@ -56,6 +57,7 @@ class Worker:
         self._waiting: deque[Claim] = deque()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
         self._carrying = 0
+        self._progress = asyncio.Event()
         self._told: set[str] = set()
         self._proven_version: int | None = None
         self._is_stopping = False
@@ -66,9 +68,13 @@ class Worker:
         claims = (*self._waiting, *self._under_way.values())
         return [ticket for claim in claims for ticket in claim.tickets]
 
+    def nudge(self) -> None:
+        """There may be more to claim."""
+        self._progress.set()
+
     async def run(self) -> None:
-        """Until nothing is due that this relay may carry now."""
-        progress = asyncio.Event()
+        """Until nothing that this relay may carry has been due for a moment."""
+        progress = self._progress
         while True:
             progress.clear()
             relay = self._registry.get(self._relay_id)
@@ -76,13 +82,24 @@ class Worker:
             await self._refill(relay, sessions)
             while self._waiting and self._carrying < sessions:
                 self._start(self._waiting.popleft(), relay, progress)
-            if not self._under_way and not self._waiting:
+            if self._under_way or self._waiting:
+                await progress.wait()
+            elif sessions == 0 or not await self._lingers(progress):
                 return
-            await progress.wait()
+
+    async def _lingers(self, progress: asyncio.Event) -> bool:
+        """Wait a moment for more, which is cheaper than to begin anew. False when none came."""
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await progress.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def stop(self, grace_seconds: float) -> None:
         """Give back what was not begun, and let what was begun come to its end."""
         self._is_stopping = True
+        self._progress.set()
         await self._give_back_waiting(timedelta(0))
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace_seconds)

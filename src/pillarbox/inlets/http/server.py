@@ -46,7 +46,7 @@ def build(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.intake = Intake()
-    app.add_middleware(Gate, desk=desk)
+    app.add_middleware(Gate, desk=desk, direct={("POST", "/v1/messages"): messages.send})
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
     app.add_exception_handler(HTTPException, problems.on_http)
