@@ -158,8 +158,7 @@ class SmtpCarrier:
         outcomes = await self._session.transact(
             claim.envelope, content, point_of_no_return=may_send
         )
-        said = self._session.transcript.since(mark)
-        return Carried(outcomes, "\n".join(map(str, said)))
+        return Carried(outcomes, self._session.transcript.text_since(mark))
 
     async def close(self) -> None:
         await self._session.quit()

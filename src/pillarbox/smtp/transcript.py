@@ -82,6 +82,15 @@ class Transcript:
         """Everything recorded after the mark and not yet forgotten."""
         return self._entries(self._raw[max(mark - self._forgotten, 0) :])
 
+    def text_since(self, mark: int) -> str:
+        """The same, rendered."""
+        raws = self._raw[max(mark - self._forgotten, 0) :]
+        return "\n".join(
+            f"{direction.value}: {line}"
+            for _, stage, direction, said in raws
+            for line in _shown(stage, said).split("\n")
+        )
+
     @property
     def entries(self) -> tuple[Entry, ...]:
         return self._entries(self._raw)
@@ -129,4 +138,6 @@ def _shown(stage: Stage, said: bytes | str | Reply) -> str:
 def _safe(text: str) -> str:
     """One line that cannot move a cursor, hide text or go on for ever."""
     text = text if len(text) <= _MAX_LINE else text[:_MAX_LINE] + "…"
+    if text.isascii() and text.isprintable():
+        return text
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
