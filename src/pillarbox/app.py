@@ -20,6 +20,7 @@ from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config, Listen
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.open import OpenDatabase
+from pillarbox.base.errors import Unusable
 from pillarbox.base.ids import Ids, token
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
@@ -97,7 +98,8 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
 
     on_ready is told the address once the port is ours.
 
-    The inlet stops first, so that nothing is accepted that nobody would look at.
+    The inlet stops first, so that nothing is accepted that nobody would look at. Raises
+    Unusable when the database can be written no more: who starts it again finds what is there.
     """
     async with open_app(config) as app:
         inlet = http.Server(app.asgi, config.http)
@@ -108,11 +110,23 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
         runfile.announce(config.home, url, app.operator_token)
         on_ready(url)
         _log.info("ready", http=url, database=config.database)
+        failing = asyncio.create_task(_stop_on_failure(app, inlet), name="watch of the database")
         try:
             await inlet.run()
             _log.info("stopping: finishing what was begun")
         finally:
+            failing.cancel()
             runfile.withdraw(config.home)
+        if failing.done():
+            raise Unusable(f"{failing.result()}. Look at the disk, then start again")
+
+
+async def _stop_on_failure(app: App, inlet: http.Server) -> str:
+    """Stop the inlet when the database can be written no more; return why."""
+    cause = await app.desk.database.failed()
+    _log.critical("stopping: nothing can be stored any more", cause=cause)
+    inlet.stop()
+    return cause
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.preload import compiled
+from support.preloading import compiled
 
 
 @dataclass(frozen=True, slots=True)

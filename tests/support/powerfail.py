@@ -13,7 +13,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.preload import compiled
+from support.preloading import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class PowerSupply:
 
 
 def power_supply(folder: Path, scratch: Path) -> PowerSupply:
-    """For a folder, which is made when it is not there. scratch keeps the library and the shadow."""
+    """For a folder, which is made when it is not there. scratch keeps library and shadow."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     supply = PowerSupply(folder, scratch / "shadow", compiled("powerfail", scratch))
     supply.hold()

@@ -102,6 +102,10 @@ class Program:
         except (OSError, http.client.HTTPException):
             return False
 
+    def ended(self) -> int | None:
+        """The exit code of a server that has ended by itself, or None."""
+        return None if self._process is None else self._process.poll()
+
     def terminate(self, seconds: float = STOP_SECONDS) -> int:
         """Ask it to stop, as a service manager does. Its exit code; raises TimeoutExpired."""
         process, self._process = self._process, None

@@ -7,6 +7,7 @@ Steps 4 to 7 of docs/life-of-a-message.md, for one relay.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -36,6 +36,10 @@ class Database(Protocol):
         """Run work on a connection that cannot write, beside whatever is being written."""
         ...
 
+    async def failed(self) -> str:
+        """Wait until nothing can be written any more, before a new start; return why."""
+        ...
+
     async def close(self) -> None:
         """Finish what is pending, then let go of the database."""
         ...

@@ -41,6 +41,7 @@ class SqliteDatabase:
         self._pending: dict[SharedWork[Any, Any], list[Job]] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._broken: str | None = None
+        self._failure = asyncio.Event()
         self._closed = False
 
     async def write(self, work: Work[T]) -> T:
@@ -68,15 +69,31 @@ class SqliteDatabase:
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, reading)
 
+    async def failed(self) -> str:
+        await self._failure.wait()
+        return self._broken or ""
+
     async def close(self) -> None:
         self._closed = True
         if self._flushing is not None:
             await self._flushing
         self._committing.shutdown()
         self._reading.shutdown()
+        if self._broken:
+            self._leave_as_it_is()
         self._readers.dispose()
         self._connection.close()
         self._writer.dispose()
+
+    def _leave_as_it_is(self) -> None:
+        """
+        Let go of the writer while a reader looks on. The last connection to close would copy
+        the log into the file, and so rely on what the disk did not take.
+        """
+        with self._readers.connect() as reader:
+            reader.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+            self._connection.close()
+            self._writer.dispose()
 
     async def _flush(self) -> None:
         """Commit until nobody is waiting. Each round takes everybody who came during the last."""
@@ -127,11 +144,18 @@ class SqliteDatabase:
         """
         cause = error.orig if isinstance(error, DBAPIError) else error
         if "disk I/O error" in str(cause):
-            self._broken = f"the database could not be written and is closed to new work: {cause}"
-        if self._transact.in_transaction:
-            self._transact.rollback()
+            self._fail(cause)
+        try:
+            if self._transact.in_transaction:
+                self._transact.rollback()
+        except sqlite3.Error as worse:
+            self._fail(worse)
         for _, future in jobs:
             _settle(future, Unavailable(f"nothing was stored: {cause}"))
+
+    def _fail(self, cause: object) -> None:
+        self._broken = f"the database could not be written and is closed to new work: {cause}"
+        self._failure.set()
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.peers import need
 
-_SOURCES = Path(__file__).parent
+_SOURCES = Path(__file__).parent / "preload"
 
 
 def compiled(name: str, folder: Path) -> Path:
