@@ -101,7 +101,8 @@ class Worker:
         """Give back what was not begun, and let what was begun come to its end."""
         self._is_stopping = True
         self._progress.set()
-        await self._give_back_waiting(timedelta(0))
+        with contextlib.suppress(Unavailable):  # the leases run out by themselves
+            await self._give_back_waiting(timedelta(0))
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace_seconds)
         await self._pool.close()
