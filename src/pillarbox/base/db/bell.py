@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 
 class Bell:
-    """Rings in this process. PostgreSQL's NOTIFY will ring it for others."""
+    """Rings in this process, and where the database can tell others, in theirs too."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell_others: Callable[[], None] | None = None) -> None:
         self._rung = asyncio.Event()
+        self._tell_others = tell_others
 
     def ring(self) -> None:
+        """There is work. Costs nothing to do often."""
+        self._rung.set()
+        if self._tell_others is not None:
+            self._tell_others()
+
+    def hear(self) -> None:
+        """Another process rang."""
         self._rung.set()
 
     async def wait(self, timeout_seconds: float) -> None:

@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from pillarbox.base.clock import Clock
+from pillarbox.base.db.bell import Bell
+
 T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +26,21 @@ SharedWork = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 class Database(Protocol):
     """What accept, delivery and the rest see of a database."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may be working on it at this moment."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time that everybody who works on this database goes by."""
+        ...
+
+    @property
+    def bell(self) -> Bell:
+        """Rings for work that was stored, also by other processes."""
+        ...
 
     async def write(self, work: Work[T]) -> T:
         """Run work in a transaction; return when it is committed and on stable storage."""

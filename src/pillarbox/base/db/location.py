@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pillarbox.base.errors import Invalid
 
-_SQLITE = "sqlite:///"
+_SQLITE, _POSTGRESQL = "sqlite:///", "postgresql://"
+_HIDDEN = "..."
+
+
+def is_postgresql(url: str) -> bool:
+    """Whether the URL names a PostgreSQL server, which several processes may share."""
+    return url.startswith(_POSTGRESQL)
 
 
 def sqlite_path(url: str) -> Path:
@@ -14,7 +21,22 @@ def sqlite_path(url: str) -> Path:
     path = url.removeprefix(_SQLITE)
     if path == url or not path:
         raise Invalid(
-            "the database URL is sqlite:///path/to/file.db; other databases come later",
+            "the database URL is sqlite:///path/to/file.db or postgresql://user@host/name",
             field="PILLARBOX_DATABASE_URL",
         )
     return Path(path)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be logged and shown."""
+    if not is_postgresql(url):
+        return url
+    parts = urlsplit(url)
+    user, is_there, host = parts.netloc.rpartition("@")
+    if ":" in user:
+        user = f"{user.partition(':')[0]}:{_HIDDEN}"
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    shown = [(name, _HIDDEN if "password" in name else text) for name, text in fields]
+    return parts._replace(
+        netloc=f"{user}{is_there}{host}", query=urlencode(shown, safe="/:,")
+    ).geturl()

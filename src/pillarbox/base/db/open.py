@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.db.database import Database
-from pillarbox.base.db.location import sqlite_path
+from pillarbox.base.db.location import is_postgresql, sqlite_path
 from pillarbox.base.db.lock import FileLock
 from pillarbox.base.db.sqlite import SqliteDatabase
 from pillarbox.base.db.upgrade import upgrade
@@ -16,25 +18,55 @@ _TRIES, _PAUSE_SECONDS = 5, 0.05
 
 
 class OpenDatabase:
-    """A database together with the lock that says nobody else writes it."""
+    """
+    A database for the length of a block, brought to our version first.
+
+    A SQLite file comes with the lock that says nobody else writes it. Raises Invalid for a
+    URL that names neither, Unusable and Unavailable when it cannot be opened.
+    """
 
     def __init__(self, url: str) -> None:
-        self._path = sqlite_path(url)
+        self._opened: AbstractAsyncContextManager[Database] = (
+            _postgresql(url) if is_postgresql(url) else _sqlite(sqlite_path(url))
+        )
 
     async def __aenter__(self) -> Database:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = await _lock(self._path)
-        try:
-            upgrade(self._path)
-            self._database = SqliteDatabase(self._path)
-        except BaseException:
-            self._lock.release()
-            raise
-        return self._database
+        return await self._opened.__aenter__()
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._database.close()
-        self._lock.release()
+    async def __aexit__(self, *raised: object) -> None:
+        await self._opened.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def _sqlite(path: Path) -> AsyncIterator[Database]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = await _lock(path)
+    try:
+        upgrade(path)
+        database = SqliteDatabase(path)
+        try:
+            yield database
+        finally:
+            await database.close()
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _postgresql(url: str) -> AsyncIterator[Database]:
+    # Its driver is not for those who use SQLite to load.
+    from pillarbox.base.db.dsn import Dsn
+    from pillarbox.base.db.postgres import PostgresDatabase
+    from pillarbox.base.db.upgrade_postgres import upgrade
+
+    dsn = Dsn(url)
+    await upgrade(dsn)
+    database = PostgresDatabase(dsn)
+    await database.start()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def _lock(path: Path) -> FileLock:

@@ -19,8 +19,10 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from pillarbox.base.clock import Clock, SystemClock
+from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
-from pillarbox.base.errors import Unavailable
+from pillarbox.base.errors import Unavailable, Unusable
 
 _READERS = 2
 _SLOTS = 200  # compiled statements kept, per connection
@@ -43,6 +45,21 @@ class SqliteDatabase:
         self._broken: str | None = None
         self._failure = asyncio.Event()
         self._closed = False
+        self._clock = SystemClock()
+        self._bell = Bell()
+        self._check_durability(path)
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def bell(self) -> Bell:
+        return self._bell
 
     async def write(self, work: Work[T]) -> T:
         def alone(connection: Connection, items: Sequence[None]) -> Sequence[T]:
@@ -94,6 +111,16 @@ class SqliteDatabase:
             reader.exec_driver_sql("SELECT count(*) FROM sqlite_master")
             self._connection.close()
             self._writer.dispose()
+
+    def _check_durability(self, path: Path) -> None:
+        """Raises Unusable unless a commit is on stable storage when it says so."""
+        for pragma, wanted in _DURABLE.items():
+            (found,) = self._transact.execute(f"PRAGMA {pragma}").fetchone()
+            if found != wanted:
+                raise Unusable(
+                    f"SQLite answers {pragma}={found} for {path}, and mail is only safe with "
+                    f"{wanted}. Put the database on a local disk"
+                )
 
     async def _flush(self) -> None:
         """Commit until nobody is waiting. Each round takes everybody who came during the last."""
@@ -196,4 +223,5 @@ _WRITER_PRAGMAS = (
     "temp_store = MEMORY",
     "cache_size = -16384",
 )
+_DURABLE = {"journal_mode": "wal", "synchronous": 2}  # 2 is FULL
 _READER_PRAGMAS = ("query_only = ON", "temp_store = MEMORY")

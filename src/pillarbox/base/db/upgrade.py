@@ -12,6 +12,8 @@ import sqlite3
 from enum import Enum
 from pathlib import Path
 
+from sqlalchemy import Connection, create_engine
+
 from pillarbox.base.errors import Unusable
 
 LATEST = "0001"  # the newest file in migrations/versions; a test compares
@@ -37,15 +39,7 @@ def inspect(path: Path) -> Condition:
                 f"{path} is not a SQLite database. It was not touched; move it away, or set "
                 f"PILLARBOX_DATABASE_URL to another file"
             )
-    version = _version(path)
-    if version == LATEST:
-        return Condition.CURRENT
-    if version > LATEST:
-        raise Unusable(
-            f"{path} was written by a newer pillarbox (database version {version}, this program "
-            f"knows {LATEST}). It was not touched; install the newer pillarbox"
-        )
-    return Condition.OLDER
+    return condition_at(_version(path), str(path))
 
 
 def upgrade(path: Path) -> Condition:
@@ -70,16 +64,45 @@ def check_integrity(path: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
+def condition_at(version: str, where: str) -> Condition:
+    """How a database of this version stands. Raises Unusable for one of a newer program."""
+    if version == LATEST:
+        return Condition.CURRENT
+    if version > LATEST:
+        raise Unusable(
+            f"{where} was written by a newer pillarbox (database version {version}, this program "
+            f"knows {LATEST}). It was not touched; install the newer pillarbox"
+        )
+    return Condition.OLDER
+
+
+def of_another_program(where: str) -> Unusable:
+    """Tables are there, and none of them are ours."""
+    return Unusable(
+        f"{where} is a database of another program. It was not touched; set "
+        f"PILLARBOX_DATABASE_URL to another one"
+    )
+
+
+def migrate(connection: Connection) -> None:
+    """Run what is in migrations/ in the transaction that the caller holds."""
+    # Alembic is slow to import, and most starts have nothing to migrate.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "pillarbox.base.db:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
 def _version(path: Path) -> str:
     connection = _read_only(path)
     try:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         if "alembic_version" not in tables:
             if tables:
-                raise Unusable(
-                    f"{path} is a database of another program. It was not touched; set "
-                    f"PILLARBOX_DATABASE_URL to another file"
-                )
+                raise of_another_program(str(path))
             return ""
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return str(row[0]) if row else ""
@@ -97,22 +120,14 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(path: Path) -> None:
-    # Alembic is slow to import, and most starts have nothing to migrate.
-    from alembic import command
-    from alembic.config import Config
-    from sqlalchemy import create_engine
-
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(f"sqlite:///{path.absolute()}", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         connection.exec_driver_sql("PRAGMA synchronous = FULL")
-        config = Config()
-        config.set_main_option("script_location", "pillarbox.base.db:migrations")
-        config.attributes["connection"] = connection
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        command.upgrade(config, "head")
+        migrate(connection)
         connection.exec_driver_sql("COMMIT")
     engine.dispose()
 
