@@ -20,6 +20,7 @@ from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config, Listen
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.open import OpenDatabase
+from pillarbox.base.db.room import room_of
 from pillarbox.base.errors import Unusable
 from pillarbox.base.ids import Ids, token
 from pillarbox.base.sealing import Keyring
@@ -80,7 +81,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             queue=queue,
             registry=registry,
             keys=keys,
-            acceptance=Acceptance(queue, registry, clock, ids),
+            acceptance=Acceptance(queue, registry, clock, ids, room_of(config.database, clock)),
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,

@@ -89,8 +89,13 @@ def check(
     relay: LedgerRelay,
     *,
     canaries: Iterable[str] = (),
+    database: Path | None = None,
 ) -> Findings:
-    """Judge a run whose queue has settled (I1 to I8 of the plan of faults)."""
+    """
+    Judge a run whose queue has settled (I1 to I8 of the plan of faults).
+
+    database is for a program whose home is seen from inside only.
+    """
     acknowledged = ledger.read()
     messages = {each["id"]: each for each in all_messages(box, key)}
     copies: defaultdict[tuple[str, str], list[Entry]] = defaultdict(list)
@@ -101,7 +106,7 @@ def check(
     _look_for_lost({each for ids in acknowledged.values() for each in ids}, messages, copies, found)
     _look_at_states(messages, copies, found)
     _look_at_copies(box, key, copies, messages, found)
-    found.wrong += [f"I7 {each}" for each in check_integrity(box.home / "pillarbox.db")]
+    found.wrong += [f"I7 {each}" for each in check_integrity(database or box.home / "pillarbox.db")]
     _look_for_secrets(box, messages, (key, *canaries), found)
     return found
 

@@ -6,12 +6,13 @@ Steps 2 and 3 of docs/life-of-a-message.md.
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from pillarbox.accept.rules import Checked
 from pillarbox.accept.submission import Submission
 from pillarbox.base.clock import Clock
-from pillarbox.base.errors import Rejected, TooLarge
+from pillarbox.base.errors import PillarboxError, Rejected, TooLarge, Unavailable
 from pillarbox.base.ids import Ids
 from pillarbox.mail.compose import compose
 from pillarbox.mail.draft import Draft
@@ -20,13 +21,23 @@ from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 
 MAX_CONTENT = 25 * 1024 * 1024  # octets of a composed message
+_NO_ROOM = "the disk is nearly full, so nothing was stored. Mail is taken again when there is room"
+_LATER = timedelta(seconds=30)
 
 
 class Acceptance:
     """Takes responsibility for submissions, or says everything that is wrong with them."""
 
-    def __init__(self, queue: Queue, registry: Registry, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        registry: Registry,
+        clock: Clock,
+        ids: Ids,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._queue = queue
+        self._has_room = has_room
         self._registry = registry
         self._clock = clock
         self._ids = ids
@@ -36,12 +47,17 @@ class Acceptance:
         Returns when the message is on stable storage.
 
         Raises Rejected with every problem and its field, TooLarge, or Mismatch when the
-        idempotency key came with another request before. Nothing is stored then.
+        idempotency key came with another request before; Unavailable when the disk is
+        nearly full. Nothing is stored then.
         """
         now = self._clock.now()
         checked = Checked(submission, self._registry, now)
         if checked.problems or checked.draft is None:
-            return await self._earlier_receipt(submission, checked)
+            return await self._earlier_receipt(submission, Rejected(checked.problems))
+        if not self._has_room():
+            return await self._earlier_receipt(
+                submission, Unavailable(_NO_ROOM, retry_after=_LATER)
+            )
         parcel = self._compose(submission, checked, checked.draft, now)
         return await self._queue.enqueue(parcel)
 
@@ -53,14 +69,14 @@ class Acceptance:
             raise Rejected(checked.problems)
         return self._compose(submission, checked, checked.draft, now).content.octets
 
-    async def _earlier_receipt(self, submission: Submission, checked: Checked) -> Receipt:
-        """A repeat may come when its send_at has passed: what was accepted stays accepted."""
+    async def _earlier_receipt(self, submission: Submission, error: PillarboxError) -> Receipt:
+        """What was accepted stays accepted when its send_at has passed, or the disk is full."""
         known = submission.idempotency
         if known is not None:
             receipt = await self._queue.find_key(known.scope, known.key, known.fingerprint)
             if receipt is not None:
                 return receipt
-        raise Rejected(checked.problems)
+        raise error
 
     def _compose(
         self, submission: Submission, checked: Checked, draft: Draft, now: datetime

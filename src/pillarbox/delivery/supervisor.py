@@ -111,5 +111,7 @@ def _ended(task: asyncio.Task[None]) -> None:
     """The next look starts the worker again; a removed relay has nothing left to start it for."""
     if task.cancelled() or (error := task.exception()) is None:
         return
-    if not isinstance(error, NotFound):
+    if isinstance(error, Unavailable):
+        _log.error("the database is away; nothing new is begun", cause=str(error))
+    elif not isinstance(error, NotFound):
         _log.error("worker stopped", cause=str(error), exc_info=error)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pillarbox.base import log
 from pillarbox.base.clock import Clock
@@ -30,7 +32,10 @@ from pillarbox.relays.registry import Registry, Relay
 
 _LINGER_SECONDS = 0.5
 _AHEAD = 4  # claims a session may have waiting behind the one it carries
+_STORING_TRIES, _STORING_PAUSE_SECONDS = 600, 1.0  # as long as the lease past the final dot
 _log = log.logger("delivery")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,11 @@ class Worker:
         is_free = False
         try:
             content = await self._content(claim)
-            carrier, carried = await self._carry(claim, content, relay)
+            try:
+                carrier, carried = await self._carry(claim, content, relay)
+            except Unavailable as error:
+                await self._put_back(claim, error)
+                return
             if not isinstance(carrier, Unopened):
                 await self._pool.give_back(carrier, relay)
             carries = bool(relay.checked_well) or self._proven_version == relay.version
@@ -175,6 +184,12 @@ class Worker:
         finally:
             if not is_free:
                 self._free_session(progress)
+
+    async def _put_back(self, claim: Claim, error: Unavailable) -> None:
+        """The point of no return could not be stored, so the dot was not sent."""
+        _log.error("delivery put back: the database is away", cause=str(error))
+        again = timedelta(seconds=_STORING_PAUSE_SECONDS)
+        await self._until_stored(lambda: self._queue.release(claim.tickets, wait=again))
 
     def _free_session(self, progress: asyncio.Event) -> None:
         self._carrying -= 1
@@ -226,18 +241,31 @@ class Worker:
         trouble = next((each.trouble for each in ended.judged if each.trouble is not None), None)
         if trouble is not None:
             self._proven_version = None
-            await self._registry.rest(trouble)
+            await self._until_stored(lambda: self._registry.rest(trouble))
         else:
             self._proven_version = relay.version
             if relay.rest is not None:
-                await self._registry.resume(relay)
+                await self._until_stored(lambda: self._registry.resume(relay))
         pairs = zip(claim.deliveries, ended.judged, strict=True)
         attempts = [self._attempt(claim, relay, ended, *pair) for pair in pairs]
-        recorded = await asyncio.gather(*map(self._queue.record, attempts))
+        recorded = await asyncio.gather(*map(self._record, attempts))
         if ended.session is not None and any(recorded):
             self._told.add(ended.session.id)
         for attempt, is_ours in zip(attempts, recorded, strict=True):
             _tell(attempt, relay, is_ours=is_ours)
+
+    async def _record(self, attempt: Attempt) -> bool:
+        return await self._until_stored(lambda: self._queue.record(attempt))
+
+    async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
+        """What the relay answered is known only here: keep it until the database takes it."""
+        for _ in range(_STORING_TRIES):
+            with contextlib.suppress(Unavailable):
+                return await write()
+            if self._is_stopping:
+                break
+            await self._clock.sleep(_STORING_PAUSE_SECONDS)
+        return await write()
 
     def _attempt(
         self, claim: Claim, relay: Relay, ended: _Ended, delivery: ClaimedDelivery, judged: Judged
