@@ -13,6 +13,7 @@ from sqlalchemy import (
     Row,
     bindparam,
     exists,
+    func,
     select,
     tuple_,
     update,
@@ -41,18 +42,26 @@ _is_due = (
 )
 _is_alive = _columns.expires_at > bindparam("at")
 _HAS_DUE = select(exists().where(*_is_due))
+# Who claims holds the message's row for that moment: of two processes, one gets all of its
+# recipients and the other none of them.
+_PICK = (
+    select(messages.c.id)
+    .join(deliveries, _columns.message_id == messages.c.id)
+    .where(*_is_due, _is_alive)
+    .order_by(_columns.due_at)
+    .limit(bindparam("at_most"))
+    .with_for_update(of=messages, key_share=True, skip_locked=True)
+)
+# By message, whatever the planner thinks: an index over all that is due would grow with the
+# backlog. coalesce keeps it from those, and is false for NULL.
 _LEASE = (
     update(deliveries)
     .where(
-        _columns.message_id.in_(
-            select(_columns.message_id)
-            .where(*_is_due, _is_alive)
-            .order_by(_columns.due_at)
-            .limit(bindparam("at_most"))
-            .with_for_update(skip_locked=True)
-        ),
-        *_is_due,
-        _is_alive,
+        _columns.message_id.in_(bindparam("messages", expanding=True)),
+        _columns.relay_id == bindparam("wanted_relay"),
+        _columns.priority == bindparam("wanted_priority"),
+        func.coalesce(_columns.due_at, bindparam("until")) <= bindparam("at"),
+        func.coalesce(_columns.expires_at, bindparam("at")) > bindparam("at"),
     )
     .values(
         state=DeliveryState.SENDING.value,
@@ -78,7 +87,7 @@ _is_held = (
 )
 _PASS_THE_POINT = (
     update(deliveries)
-    .where(*_is_held)
+    .where(*_is_held, _is_alive)
     .values(lease_until=bindparam("until"), pointed_at=bindparam("at"))
     .returning(_columns.id, _columns.fence)
 )
@@ -113,7 +122,8 @@ def point_of_no_return(
     """
     Note, before the final dot, that it may be sent; and lease until its answer must be here.
 
-    False for whoever no longer holds every lease: the dot must not be sent.
+    False for whoever no longer holds every lease, and for what is dead by now: the dot must
+    not be sent.
     """
     tickets = [ticket for wanted, _ in asked for ticket in wanted]
     now = max(now for _, now in asked)
@@ -171,7 +181,10 @@ def _lease(
         "until": request.now + LEASE,
         "at_most": limit,
     }
-    return connection.execute(_LEASE, asked).all()
+    picked = list(dict.fromkeys(connection.scalars(_PICK, asked)))
+    if not picked:
+        return []
+    return connection.execute(_LEASE, asked | {"messages": picked}).all()
 
 
 def _claims(connection: Connection, rows: Iterable[Row[Any]], now: datetime) -> Iterable[Claim]:
