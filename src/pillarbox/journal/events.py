@@ -33,6 +33,24 @@ class MessageAccepted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageResent(Event):
+    """It was sent again as a new message, whose id is resent_as."""
+
+    name: ClassVar[str] = "message.resent"
+
+    resent_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRescheduled(Event):
+    """It is to be sent at another moment, or at once when send_at is null."""
+
+    name: ClassVar[str] = "message.rescheduled"
+
+    send_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRelayed(Event):
     """The relay answered 2yz to the final dot and took responsibility."""
 
@@ -98,11 +116,18 @@ class DeliveryCancelled(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryHeld(Event):
-    """It waits for a person; cause says why. Retry lets it go."""
+    """It waits for a person; cause says why. Release or retry lets it go."""
 
     name: ClassVar[str] = "delivery.held"
 
     cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReleased(Event):
+    """A person or program let go what was held; it is sent when it is due."""
+
+    name: ClassVar[str] = "delivery.released"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +193,30 @@ class RelayResumed(Event):
     """A relay that rested or was suspended carries mail again."""
 
     name: ClassVar[str] = "relay.resumed"
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySlowed(Event):
+    """
+    A relay said that it gets too much at once. It has this many sessions from now on, and one
+    more for every five minutes without complaint.
+    """
+
+    name: ClassVar[str] = "relay.slowed"
+
+    relay: str
+    connections: int
+    cause: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayRecovered(Event):
+    """A relay that was slowed has all its sessions again."""
+
+    name: ClassVar[str] = "relay.recovered"
 
     relay: str
 

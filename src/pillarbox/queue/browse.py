@@ -68,10 +68,14 @@ class PastSession:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that was tried for a message, in order, and the sessions it was tried on."""
+    """
+    All that was tried for a message, in order, the sessions it was tried on, and the ids of
+    the messages that repeat it.
+    """
 
     attempts: tuple[PastAttempt, ...]
     sessions: tuple[PastSession, ...]
+    resent_as: tuple[str, ...] = ()
 
 
 def message(connection: Connection, message_id: str) -> Message:
@@ -108,7 +112,8 @@ def history(connection: Connection, message_id: str) -> History:
     tried = tuple(PastAttempt(**row._mapping) for row in connection.execute(query))
     ids = {each.session_id for each in tried if each.session_id}
     used = select(sessions).where(sessions.c.id.in_(ids)).order_by(sessions.c.opened_at)
-    return History(tried, tuple(PastSession(**row._mapping) for row in connection.execute(used)))
+    on = tuple(PastSession(**row._mapping) for row in connection.execute(used))
+    return History(tried, on, tuple(_resent_as(connection, message_id)))
 
 
 def depth(connection: Connection) -> dict[tuple[str, DeliveryState], int]:
@@ -168,6 +173,7 @@ def _message(row: Row[Any], paths: tuple[Delivery, ...]) -> Message:
         tags=tuple(row.tags),
         metadata=row.metadata,
         deliveries=paths,
+        resent_from=row.resent_from,
     )
 
 
@@ -186,3 +192,10 @@ def _deliveries(rows: Iterable[Row[Any]]) -> Iterable[Delivery]:
             advice=row.advice,
             possible_duplicate=row.in_doubt,
         )
+
+
+def _resent_as(connection: Connection, message_id: str) -> list[str]:
+    """The ids of the messages that repeat this one, oldest first."""
+    columns = messages.c
+    query = select(columns.id).where(columns.resent_from == message_id).order_by(columns.id)
+    return list(connection.scalars(query))

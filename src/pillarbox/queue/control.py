@@ -1,32 +1,38 @@
-"""What people and time may do to deliveries: cancel, retry, expire, forget."""
+"""What people and time may do to deliveries: cancel, hold, release, retry, expire, forget …"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, select, update
 
-from pillarbox.base.errors import Conflict, NotFound
+from pillarbox.base.errors import Conflict, Invalid, NotFound
 from pillarbox.journal import journal
 from pillarbox.journal.events import (
     DeliveryCancelled,
     DeliveryExpired,
     DeliveryHeld,
+    DeliveryReleased,
     DeliveryRetried,
     Event,
+    MessageRescheduled,
 )
 from pillarbox.queue.state import (
     CANCELLED,
+    DEFERRED,
     EXPIRED,
     FAILED,
     HELD,
     QUEUED,
     RELAYED,
+    SCHEDULED,
     SENDING,
     UNCERTAIN,
+    WAITING,
     DeliveryState,
     sources,
 )
@@ -34,6 +40,8 @@ from pillarbox.queue.streams import STREAMS
 from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages, sessions
 
 _BATCH = 500  # rows a sweep changes in one transaction, so that nobody waits long for it
+_RETRYABLE = frozenset({DEFERRED, UNCERTAIN, HELD, FAILED, EXPIRED})
+_MOVABLE = frozenset({SCHEDULED, QUEUED, HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +68,87 @@ def cancel(connection: Connection, wish: Wish) -> int:
     return _change(connection, cancellable, wish, values, DeliveryCancelled)
 
 
-def retry(connection: Connection, wish: Wish) -> int:
+def hold(connection: Connection, wish: Wish) -> int:
     """
-    Put failed, expired, deferred and uncertain deliveries back in the queue, due now.
+    Keep everything that waits until somebody releases it; return how many.
 
-    A message whose time is over gets its stream's lifetime again. Raises NotFound, and
-    Conflict when nothing can be tried again.
+    Raises NotFound, and Conflict when nothing waits.
     """
     rows = _deliveries_of(connection, wish.message_id)
-    retryable = [row for row in rows if DeliveryState(row.state) in sources(QUEUED)]
-    retryable = [row for row in retryable if row.state != SENDING.value]
+    waiting = [row for row in rows if _waits(row)]
+    if not waiting:
+        raise Conflict(f"there is nothing to hold: {_states(rows)}")
+    values = {"state": HELD.value, "due_at": None}
+    held = partial(DeliveryHeld, cause="somebody holds it")
+    return _change(connection, waiting, wish, values, held)
+
+
+def release(connection: Connection, wish: Wish) -> int:
+    """
+    Let go what is held, due now or at its send_at; return how many.
+
+    Raises NotFound, and Conflict when nothing is held.
+    """
+    rows = _deliveries_of(connection, wish.message_id)
+    held = [row for row in rows if row.state == HELD.value]
+    if not held:
+        raise Conflict(f"there is nothing to release: {_states(rows)}")
+    if not _has_content(connection, wish.message_id):
+        raise Conflict("the content of this message is no longer kept; it can only be cancelled")
+    values = _moved(connection, wish) | _first_step(held[0].send_at, wish.now)
+    return _change(connection, held, wish, values, DeliveryReleased)
+
+
+def retry(connection: Connection, wish: Wish) -> int:
+    """
+    Put failed, expired, held, deferred and uncertain deliveries back in the queue, due now.
+
+    A message whose time is over gets its stream's lifetime again, unless it is worthless by
+    then, as a code is. Raises NotFound, and Conflict when nothing can be tried again.
+    """
+    rows = _deliveries_of(connection, wish.message_id)
+    retryable = [row for row in rows if DeliveryState(row.state) in _RETRYABLE]
     if not retryable:
-        states = ", ".join(sorted({row.state for row in rows}))
-        raise Conflict(f"there is nothing to try again: its deliveries are {states}")
+        raise Conflict(f"there is nothing to try again: {_states(rows)}")
     if not _has_content(connection, wish.message_id):
         raise Conflict("the content of this message is no longer kept; send it again instead")
-    lifetime = STREAMS[retryable[0].stream].lifetime
     values: dict[str, Any] = {
         "state": QUEUED.value,
         "due_at": wish.now,
-        "expires_at": wish.now + lifetime,
+        "expires_at": _extended(connection, retryable[0], wish),
     }
-    if wish.relay_id is not None:
-        values["relay_id"] = wish.relay_id
-        moved = update(messages).where(messages.c.id == wish.message_id)
-        connection.execute(moved.values(relay_id=wish.relay_id))
+    values |= _moved(connection, wish)
     return _change(connection, retryable, wish, values, DeliveryRetried)
+
+
+def reschedule(connection: Connection, wish: Wish, send_at: datetime | None) -> int:
+    """
+    Send it at another moment, None for now; return how many deliveries that concerns.
+
+    An expires_at that followed from the stream's lifetime moves along. Raises NotFound,
+    Conflict once it was tried or ended, and Invalid when it would be dead by then.
+    """
+    rows = _deliveries_of(connection, wish.message_id)
+    if any(row.tries or DeliveryState(row.state) not in _MOVABLE for row in rows):
+        raise Conflict(f"send_at can be changed until the first attempt: {_states(rows)}")
+    due_at = max(send_at or wish.now, wish.now)
+    expires_at = _following(rows[0], due_at)
+    if expires_at <= due_at:
+        raise Invalid("expires_at is before send_at; nothing would be sent", field="send_at")
+    change = update(messages).where(messages.c.id == wish.message_id)
+    connection.execute(change.values(send_at=send_at, expires_at=expires_at))
+    shared = {"expires_at": expires_at, "changed_at": wish.now, "fence": deliveries.c.fence + 1}
+    _set(connection, [row.id for row in rows], shared)
+    moving = [row.id for row in rows if row.state != HELD.value]
+    _set(connection, moving, _first_step(send_at, wish.now))
+    told = MessageRescheduled(
+        message_id=wish.message_id,
+        relay_id=rows[0].relay_id,
+        principal=wish.principal,
+        send_at=send_at.isoformat() if send_at else None,
+    )
+    journal.write(connection, [(wish.now, told)])
+    return len(rows)
 
 
 def expire(connection: Connection, now: datetime) -> int:
@@ -95,6 +158,7 @@ def expire(connection: Connection, now: datetime) -> int:
         select(deliveries)
         .where(columns.expires_at <= now, columns.state != SENDING.value)
         .limit(_BATCH)
+        .with_for_update(skip_locked=True)
     )
     rows = connection.execute(overdue).all()
     doubted = [row.id for row in rows if row.state == UNCERTAIN.value]
@@ -111,9 +175,10 @@ def hold_of_relay(connection: Connection, relay_id: str, wish_of: str, now: date
     """Hold what waits for a relay that is going away, for the principal wish_of; how many."""
     columns = deliveries.c
     waiting = [state.value for state in sources(HELD) if state is not SENDING]
+    is_left_to_a_person = (columns.state == UNCERTAIN.value) & columns.due_at.is_(None)
     held = (
         update(deliveries)
-        .where(columns.relay_id == relay_id, columns.state.in_(waiting))
+        .where(columns.relay_id == relay_id, columns.state.in_(waiting), ~is_left_to_a_person)
         .values(state=HELD.value, due_at=None, changed_at=now)
         .returning(columns.id, columns.message_id)
     )
@@ -158,10 +223,20 @@ def forget(connection: Connection, now: datetime, kept: Retention) -> int:
 
 
 def _deliveries_of(connection: Connection, message_id: str) -> list[Row[Any]]:
+    """With what their message says about time. Nobody claims them until we have committed."""
+    said = messages.c
     query = (
-        select(deliveries, messages.c.stream)
+        select(
+            deliveries,
+            said.stream,
+            said.accepted_at,
+            said.send_at,
+            said.expires_at.label("dies_at"),
+        )
         .join(messages)
         .where(deliveries.c.message_id == message_id)
+        .order_by(deliveries.c.id)
+        .with_for_update(of=deliveries)
     )
     rows = list(connection.execute(query).all())
     if not rows:
@@ -172,6 +247,58 @@ def _deliveries_of(connection: Connection, message_id: str) -> list[Row[Any]]:
 def _may_be_cancelled(row: Row[Any]) -> bool:
     """While a worker holds it only it may end it: the octets may be on their way."""
     return row.state != SENDING.value and DeliveryState(row.state) in sources(CANCELLED)
+
+
+def _waits(row: Row[Any]) -> bool:
+    """By itself, that is: what is in doubt may be left to a person already."""
+    state = DeliveryState(row.state)
+    return state in WAITING and row.due_at is not None
+
+
+def _first_step(send_at: datetime | None, now: datetime) -> dict[str, Any]:
+    """Where a delivery begins that is to be sent then."""
+    if send_at is not None and send_at > now:
+        return {"state": SCHEDULED.value, "due_at": send_at}
+    return {"state": QUEUED.value, "due_at": now}
+
+
+def _moved(connection: Connection, wish: Wish) -> dict[str, Any]:
+    if wish.relay_id is None:
+        return {}
+    change = update(messages).where(messages.c.id == wish.message_id)
+    connection.execute(change.values(relay_id=wish.relay_id))
+    return {"relay_id": wish.relay_id}
+
+
+def _extended(connection: Connection, row: Row[Any], wish: Wish) -> datetime:
+    """Until when it is tried. Raises Conflict for what is worthless when its time is over."""
+    dies_at: datetime = row.dies_at
+    if dies_at > wish.now:
+        return dies_at
+    stream = STREAMS[row.stream]
+    if not stream.outlives:
+        raise Conflict(
+            f"its time was over at {dies_at:%H:%M:%S} UTC, and a {stream.name} is never sent after "
+            "that; ask for a new one"
+        )
+    dies_at = wish.now + stream.lifetime
+    change = update(messages).where(messages.c.id == wish.message_id)
+    connection.execute(change.values(expires_at=dies_at))
+    return dies_at
+
+
+def _following(row: Row[Any], due_at: datetime) -> datetime:
+    """The end of a lifetime moves with its beginning; a moment that somebody named does not."""
+    lifetime = STREAMS[row.stream].lifetime
+    dies_at: datetime = row.dies_at
+    is_lifetime = dies_at == (row.send_at or row.accepted_at) + lifetime
+    return due_at + lifetime if is_lifetime else dies_at
+
+
+def _states(rows: list[Row[Any]]) -> str:
+    if any(row.state == SENDING.value for row in rows):
+        return "it is being sent at this moment"
+    return f"its deliveries are {', '.join(sorted({row.state for row in rows}))}"
 
 
 def _too_late(states: set[DeliveryState]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, insert, select, tuple_
 from pillarbox.base.db.prepared import Prepared
 from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
-from pillarbox.journal.events import MessageAccepted
+from pillarbox.journal.events import Event, MessageAccepted, MessageResent
 from pillarbox.queue.message import Idempotency, Parcel, Receipt, as_stored
 from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages
 
@@ -93,7 +94,9 @@ def _store(connection: Connection, parcels: Sequence[Parcel]) -> None:
     _CONTENTS.run(connection, octets)
     _DELIVERIES.run(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
     _KEYS.run(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
-    journal.write(connection, [(parcel.accepted_at, _accepted(parcel)) for parcel in parcels])
+    told: list[tuple[datetime, Event]] = [(each.accepted_at, _accepted(each)) for each in parcels]
+    told += [(each.accepted_at, _resent(each)) for each in parcels if each.resent_from is not None]
+    journal.write(connection, told)
 
 
 def _accepted(parcel: Parcel) -> MessageAccepted:
@@ -102,6 +105,16 @@ def _accepted(parcel: Parcel) -> MessageAccepted:
         relay_id=parcel.relay_id,
         principal=parcel.principal,
         deliveries=len(parcel.delivery_ids),
+    )
+
+
+def _resent(parcel: Parcel) -> MessageResent:
+    """For the timeline of the message that is repeated."""
+    return MessageResent(
+        message_id=parcel.resent_from,
+        relay_id=parcel.relay_id,
+        principal=parcel.principal,
+        resent_as=parcel.id,
     )
 
 
@@ -125,6 +138,7 @@ def _message_row(parcel: Parcel) -> dict[str, Any]:
         "expires_at": parcel.expires_at,
         "tags": list(parcel.tags),
         "metadata": parcel.metadata,
+        "resent_from": parcel.resent_from,
     }
 
 

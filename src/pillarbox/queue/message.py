@@ -37,6 +37,7 @@ class Parcel:
     metadata: dict[str, str] = field(default_factory=dict)
     delivery_ids: tuple[str, ...]
     idempotency: Idempotency | None = None
+    resent_from: str | None = None  # id of the message that this one repeats
 
     @property
     def is_scheduled(self) -> bool:
@@ -165,6 +166,7 @@ class Message:
     tags: tuple[str, ...]
     metadata: dict[str, str]
     deliveries: tuple[Delivery, ...]
+    resent_from: str | None = None
 
     @property
     def state(self) -> DeliveryState:
@@ -206,6 +208,7 @@ def as_stored(parcel: Parcel) -> Message:
         expires_at=parcel.expires_at,
         tags=parcel.tags,
         metadata=parcel.metadata,
+        resent_from=parcel.resent_from,
         deliveries=tuple(
             Delivery(
                 id=delivery_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
@@ -93,6 +93,29 @@ class Queue:
         """Withdraw what has not left; how many. Raises NotFound, Conflict."""
         wish = Wish(message_id, principal, self._clock.now())
         return await self._database.write(lambda connection: control.cancel(connection, wish))
+
+    async def hold(self, message_id: str, principal: str) -> int:
+        """Keep what waits until somebody releases it; how many. Raises NotFound, Conflict."""
+        wish = Wish(message_id, principal, self._clock.now())
+        return await self._database.write(lambda connection: control.hold(connection, wish))
+
+    async def release_held(
+        self, message_id: str, principal: str, *, relay_id: str | None = None
+    ) -> int:
+        """Let go what is held, by relay_id if given; how many. Raises NotFound, Conflict."""
+        wish = Wish(message_id, principal, self._clock.now(), relay_id)
+        count = await self._database.write(lambda connection: control.release(connection, wish))
+        self._bell.ring()
+        return count
+
+    async def reschedule(self, message_id: str, principal: str, send_at: datetime | None) -> int:
+        """Send it at another moment, None for now. Raises NotFound, Conflict, Invalid."""
+        wish = Wish(message_id, principal, self._clock.now())
+        count = await self._database.write(
+            lambda connection: control.reschedule(connection, wish, send_at)
+        )
+        self._bell.ring()
+        return count
 
     async def retry(self, message_id: str, principal: str, *, relay_id: str | None = None) -> int:
         """

@@ -29,14 +29,14 @@ SCHEDULED, QUEUED, SENDING, DEFERRED, UNCERTAIN, HELD, RELAYED, FAILED, EXPIRED,
 _WITHDRAWN = frozenset({HELD, CANCELLED, EXPIRED})
 
 TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
-    SCHEDULED: frozenset({SENDING}) | _WITHDRAWN,  # claim when due
-    QUEUED: frozenset({SENDING}) | _WITHDRAWN,  # claim
+    SCHEDULED: frozenset({SENDING, QUEUED}) | _WITHDRAWN,  # claim when due; another send_at
+    QUEUED: frozenset({SENDING, SCHEDULED}) | _WITHDRAWN,  # claim; another send_at
     SENDING: frozenset(
         {RELAYED, DEFERRED, FAILED, UNCERTAIN, QUEUED, EXPIRED, HELD, CANCELLED}
     ),  # record; the relay blamed or the lease over: queued again
     DEFERRED: frozenset({SENDING, QUEUED, FAILED}) | _WITHDRAWN,  # claim; retry now; give up
     UNCERTAIN: frozenset({SENDING, QUEUED, FAILED}) | _WITHDRAWN,  # the stream's policy; a person
-    HELD: frozenset({QUEUED, CANCELLED, EXPIRED}),  # release
+    HELD: frozenset({QUEUED, SCHEDULED, CANCELLED, EXPIRED}),  # release, to wait for its send_at
     FAILED: frozenset({QUEUED}),  # retry, by a person
     EXPIRED: frozenset({QUEUED}),  # retry, by a person, with more time
     RELAYED: frozenset(),

@@ -26,6 +26,7 @@ class Stream:
     lifetime: timedelta
     schedule: RetrySchedule
     doubt: Doubt
+    outlives: bool = True  # whether a person may have it sent when its time is over
 
 
 def _minutes(*minutes: float) -> tuple[timedelta, ...]:
@@ -38,6 +39,7 @@ CODE = Stream(
     lifetime=timedelta(minutes=10),
     schedule=RetrySchedule(_minutes(5 / 60, 15 / 60, 45 / 60, 2, 5)),
     doubt=Doubt.NEVER,
+    outlives=False,
 )
 TRANSACTIONAL = Stream(
     "transactional",

@@ -44,6 +44,7 @@ messages = Table(
     Column("expires_at", Moment, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("metadata", JSON, nullable=False),
+    Column("resent_from", String(40)),  # the message that this one repeats
 )
 
 contents = Table(
@@ -124,6 +125,7 @@ idempotency_keys = Table(
 _due = deliveries.c.due_at.is_not(None)
 _leased = deliveries.c.lease_until.is_not(None)
 _expiring = deliveries.c.expires_at.is_not(None)
+_resent = messages.c.resent_from.is_not(None)
 
 Index(
     "deliveries_due",
@@ -151,3 +153,9 @@ Index("attempts_by_delivery", attempts.c.delivery_id)
 Index("sessions_by_opened_at", sessions.c.opened_at)
 Index("idempotency_keys_by_created_at", idempotency_keys.c.created_at)
 Index("messages_by_accepted_at", messages.c.accepted_at)
+Index(
+    "messages_by_resent_from",
+    messages.c.resent_from,
+    sqlite_where=_resent,
+    postgresql_where=_resent,
+)

@@ -42,9 +42,18 @@ def _messages() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
+        sa.Column("resent_from", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("id", name="messages_key"),
     )
     op.create_index("messages_by_accepted_at", "messages", ["accepted_at"], unique=False)
+    op.create_index(
+        "messages_by_resent_from",
+        "messages",
+        ["resent_from"],
+        unique=False,
+        sqlite_where=sa.text("resent_from IS NOT NULL"),
+        postgresql_where=sa.text("resent_from IS NOT NULL"),
+    )
     op.create_table(
         "contents",
         sa.Column("message_id", sa.String(length=40), nullable=False),
@@ -227,6 +236,23 @@ def _relays() -> None:
             ["relay_id"], ["relays.id"], name="relay_rests_of_relays", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("relay_id", name="relay_rests_key"),
+    )
+    _pace()
+
+
+def _pace() -> None:
+    op.create_table(
+        "relay_slowdowns",
+        sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("connections", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("advice", sa.String(length=80), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["relay_id"], ["relays.id"], name="relay_slowdowns_of_relays", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("relay_id", name="relay_slowdowns_key"),
     )
 
 
