@@ -107,7 +107,10 @@ def recover(connection: Connection, now: datetime, *, everything: bool) -> int:
     """
     columns = deliveries.c
     lost = (
-        select(deliveries, messages.c.stream).join(messages).where(columns.lease_until.is_not(None))
+        select(deliveries, messages.c.stream)
+        .join(messages)
+        .where(columns.lease_until.is_not(None))
+        .with_for_update(of=deliveries, skip_locked=True)
     )
     if not everything:
         lost = lost.where(columns.lease_until < now)

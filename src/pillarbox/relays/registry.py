@@ -24,10 +24,11 @@ from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event, RelayAdded, RelayChanged, RelayRemoved
 from pillarbox.queue import control
-from pillarbox.relays import suspension
+from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.difference import difference, dropped_secrets
+from pillarbox.relays.pacing import Slowdown
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot
 from pillarbox.relays.suspension import Rest
 from pillarbox.relays.tables import relay_versions, relays
@@ -57,6 +58,11 @@ class Relay:
     checked_at: datetime | None = None
     checked_well: bool | None = None
     rest: Rest | None = None
+    slowdown: Slowdown | None = None
+
+    def connections(self, now: datetime) -> int:
+        """How many sessions it gets now: those of its settings, fewer after a complaint."""
+        return pacing.connections_allowed(self.slowdown, self.settings.max_connections, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +89,15 @@ class Registry:
         """Read every relay; on the first start, make the sandbox."""
         self._known = await self._database.read(_all)
         if not self._known:
-            change = RelayChange.read({"name": SANDBOX, "kind": "sandbox"})
-            await self.add(Decision(change=change, principal="system:pillarbox", make_default=True))
+            await self._make_sandbox()
+
+    async def _make_sandbox(self) -> None:
+        change = RelayChange.read({"name": SANDBOX, "kind": "sandbox"})
+        decision = Decision(change=change, principal="system:pillarbox", make_default=True)
+        try:
+            await self.add(decision)
+        except Conflict:  # another process, starting at the same moment, has made it
+            self._known = await self._database.read(_all)
 
     def all(self) -> list[Relay]:
         """All relays by name, the default first."""
@@ -171,6 +184,7 @@ class Registry:
             if not connection.execute(renamed.values(values)).rowcount:
                 raise Conflict("somebody changed this relay at the same moment; look at it again")
             suspension.resume(connection, old.id, new.name, new.changed_at)
+            pacing.forget(connection, old.id)
             return _committed(connection, new, decision, event)
 
         self._known = await self._database.write(store)
@@ -215,7 +229,7 @@ class Registry:
         self._known = await self._database.write(note)
 
     async def rest(self, trouble: suspension.Trouble) -> None:
-        """Rest a relay after a failure that was its own, unless it was changed meanwhile."""
+        """Rest or slow a relay after a failure that was its own, unless it was changed since."""
         now = self._clock.now()
 
         def note(connection: Connection) -> dict[str, Relay]:
@@ -232,6 +246,31 @@ class Registry:
 
         def note(connection: Connection) -> dict[str, Relay]:
             suspension.resume(connection, relay.id, relay.name, now)
+            return _all(connection)
+
+        self._known = await self._database.write(note)
+
+    async def resume_now(self, reference: str, principal: str) -> Relay:
+        """Somebody says that it may go on, at full speed. It is probed at once. Raises NotFound."""
+        relay, now = self.get(reference), self._clock.now()
+
+        def end(connection: Connection) -> dict[str, Relay]:
+            suspension.resume(connection, relay.id, relay.name, now, principal=principal)
+            pacing.forget(connection, relay.id)
+            return _all(connection)
+
+        self._known = await self._database.write(end)
+        return self._known[relay.id]
+
+    async def recover(self) -> None:
+        """Note which relays have all their sessions again after a complaint."""
+        now, slowed = self._clock.now(), [each for each in self._known.values() if each.slowdown]
+        if not any(each.connections(now) == each.settings.max_connections for each in slowed):
+            return
+
+        def note(connection: Connection) -> dict[str, Relay]:
+            most = {each.id: (each.name, each.settings.max_connections) for each in slowed}
+            pacing.recover(connection, most, now)
             return _all(connection)
 
         self._known = await self._database.write(note)
@@ -258,6 +297,7 @@ class Registry:
             settings=settings,
             changed_at=now,
             rest=None,
+            slowdown=None,
         )
         return replace(new, sealed=self._sealed(new, kept, change, now))
 
@@ -317,11 +357,14 @@ def _all(connection: Connection) -> dict[str, Relay]:
         relay_versions,
         (relay_versions.c.relay_id == relays.c.id) & (relay_versions.c.version == relays.c.version),
     )
-    resting = suspension.rests(connection)
-    return {row.id: _relay(row, resting) for row in connection.execute(current)}
+    resting, slowed = suspension.rests(connection), pacing.slowdowns(connection)
+    return {
+        row.id: _relay(row, resting.get(row.id), slowed.get(row.id))
+        for row in connection.execute(current)
+    }
 
 
-def _relay(row: Any, resting: Mapping[str, Rest]) -> Relay:
+def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
     is_checked = row.checked_version == row.version
     return Relay(
         id=row.id,
@@ -333,7 +376,8 @@ def _relay(row: Any, resting: Mapping[str, Rest]) -> Relay:
         changed_at=row.changed_at,
         checked_at=row.checked_at if is_checked else None,
         checked_well=row.checked_well if is_checked else None,
-        rest=resting.get(row.id),
+        rest=rest,
+        slowdown=slowdown,
     )
 
 
