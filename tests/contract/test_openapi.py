@@ -65,7 +65,8 @@ _DESCRIPTION = schemathesis.openapi.from_dict(describe(build(cast("Any", None)))
 _OPERATIONS = {
     each.ok().label: each.ok()
     for each in _DESCRIPTION.get_all_operations()
-    if not each.ok().path.endswith("/diagnose")  # a diagnosis asks other hosts
+    # A diagnosis asks other hosts, and a stream has no end.
+    if not each.ok().path.endswith(("/diagnose", "/stream"))
 }
 
 # An address, a host name or a relay that exists is more than a schema can ask for.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import httpx2
 from pillarbox.base.errors import Unavailable
 
 MAX_ANSWER = 64 * 1024 * 1024  # octets; the largest content we keep fits, JSON is far smaller
+_MAX_LINE = 1024 * 1024  # characters
 _CONNECT_SECONDS = 10.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IN_PROCESS = "http://pillarbox.invalid"  # RFC 6761 §6.4: no such host can exist
@@ -72,6 +74,8 @@ class Http:
         self, url: str, *, headers: Mapping[str, str] | None = None, asgi: Any = None
     ) -> None:
         self.url = url
+        self.can_stream = asgi is None
+        """Whether answers come while they are made; in this process they come whole."""
         is_loopback = urlsplit(url).hostname in _LOOPBACK
         self._client = httpx2.AsyncClient(
             base_url=url,
@@ -94,11 +98,39 @@ class Http:
                 f"{self.url} did not answer: {_reason(error)}", was_sent=True
             ) from None
 
+    @asynccontextmanager
+    async def stream(self, ask: Ask) -> AsyncIterator[HttpAnswer | AsyncIterator[str]]:
+        """
+        The lines of an answer without end, or the answer itself when it is a refusal.
+
+        Raises Unanswered when nothing comes for timeout_seconds, and when it breaks off.
+        """
+        try:
+            response = await self._client.send(self._request(ask), stream=True)
+            try:
+                if response.status_code == 200:
+                    yield _lines(response)
+                else:
+                    content = await self._read(response)
+                    yield HttpAnswer(response.status_code, dict(response.headers), content)
+            finally:
+                await response.aclose()
+        except httpx2.TransportError as error:
+            raise Unanswered(f"{self.url} broke off: {_reason(error)}", was_sent=True) from None
+
     async def close(self) -> None:
         await self._client.aclose()
 
     async def _ask(self, ask: Ask) -> HttpAnswer:
-        request = self._client.build_request(
+        response = await self._client.send(self._request(ask), stream=True)
+        try:
+            content = await self._read(response)
+        finally:
+            await response.aclose()
+        return HttpAnswer(response.status_code, dict(response.headers), content)
+
+    def _request(self, ask: Ask) -> httpx2.Request:
+        return self._client.build_request(
             ask.method,
             ask.path,
             params={k: str(v) for k, v in (ask.query or {}).items() if v is not None} or None,
@@ -106,12 +138,6 @@ class Http:
             headers=dict(ask.headers or {}),
             timeout=httpx2.Timeout(ask.timeout_seconds, connect=_CONNECT_SECONDS),
         )
-        response = await self._client.send(request, stream=True)
-        try:
-            content = await self._read(response)
-        finally:
-            await response.aclose()
-        return HttpAnswer(response.status_code, dict(response.headers), content)
 
     async def _read(self, response: httpx2.Response) -> bytes:
         content = bytearray()
@@ -120,6 +146,17 @@ class Http:
             if len(content) > MAX_ANSWER:
                 raise Unavailable(f"{self.url} answered with more than {MAX_ANSWER} octets")
         return bytes(content)
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[str]:
+    """Lines without their ends. Raises Unanswered when one is longer than any of ours."""
+    rest = ""
+    async for piece in response.aiter_text():
+        *whole, rest = (rest + piece).split("\n")
+        for line in whole:
+            yield line
+        if len(rest) > _MAX_LINE:
+            raise Unanswered("a line of the stream is too long", was_sent=True)
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:

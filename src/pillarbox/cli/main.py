@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "serve": "Run pillarbox: take mail in, carry it, answer.",
-    "relay": "Relays, where mail goes: add, list, show, set, remove.",
+    "relay": "Relays, where mail goes: add, list, show, set, resume, remove.",
     "diagnose": "Try a relay step by step, and say what to do about it.",
     "send": "Send a message.",
     "message": "Messages and what became of them: list, show, cancel, retry.",
+    "events": "What happened: list, follow.",
     "key": "Keys for the API: create, list, revoke.",
     "doctor": "Look the installation over.",
     "db": "The database: upgrade.",

@@ -113,7 +113,9 @@ class Event:
     id: int = 0
     at: datetime | None = _moment()
     name: str = ""
+    message_id: str | None = None
     delivery_id: str | None = None
+    relay_id: str | None = None
     principal: str | None = None
     facts: Json = _mapping()
     json: Json = _told()

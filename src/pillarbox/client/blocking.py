@@ -12,7 +12,15 @@ from typing import Any, Self, Unpack
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.client import calls
-from pillarbox.client.answers import Key, Message, Page, Provider, Relay, Report
+from pillarbox.client.answers import (
+    Event,
+    Key,
+    Message,
+    Page,
+    Provider,
+    Relay,
+    Report,
+)
 from pillarbox.client.client import Pillarbox
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.portal import Portal
@@ -103,6 +111,10 @@ class BlockingRelays:
         """Mail that waits for it is held. Raises NotFound."""
         return self._portal.run(self._relays.remove(relay))
 
+    def resume(self, relay: str) -> Relay:
+        """End a rest or a slowdown now: one delivery probes it. Raises NotFound."""
+        return self._portal.run(self._relays.resume(relay))
+
     def diagnose(self, relay: str | None = None, **options: Any) -> Report:
         """
         Try a saved relay, or, without one, the settings among the options, step by step.
@@ -135,6 +147,18 @@ class BlockingKeys:
     def revoke(self, key_id: str) -> None:
         """From now on it opens nothing. Raises NotFound."""
         return self._portal.run(self._keys.revoke(key_id))
+
+
+class BlockingJournal:
+    """What happened."""
+
+    def __init__(self, portal: Portal, journal: calls.Journal) -> None:
+        self._portal = portal
+        self._journal = journal
+
+    def list(self, *, after: int | None = None, limit: int = 100) -> Page[Event]:
+        """Events after the one with this id, or the last ones; oldest first, up to 1000."""
+        return self._portal.run(self._journal.list(after=after, limit=limit))
 
 
 class BlockingProviders:
@@ -176,6 +200,7 @@ class BlockingPillarbox:
         self.messages = BlockingMessages(self._portal, self._box.messages)
         self.relays = BlockingRelays(self._portal, self._box.relays)
         self.keys = BlockingKeys(self._portal, self._box.keys)
+        self.journal = BlockingJournal(self._portal, self._box.journal)
         self.providers = BlockingProviders(self._portal, self._box.providers)
         return self
 
@@ -197,3 +222,12 @@ class BlockingPillarbox:
         Raises Rejected with every problem, Unavailable when it could not be stored.
         """
         return self._portal.run(self._box.send(**message))
+
+    def events(self, *, after: int | None = None) -> Iterator[Event]:
+        """
+        Everything that happens from now on, or after the event with this id; without end.
+
+        A server that goes away is waited for; no event is missed and none comes twice.
+        Raises Unavailable when it cannot be reached to begin with.
+        """
+        return self._portal.iterate(self._box.events(after=after))

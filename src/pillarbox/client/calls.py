@@ -8,9 +8,20 @@ from urllib.parse import quote
 
 from pillarbox.base import ids
 from pillarbox.base.errors import Unavailable
-from pillarbox.client.answers import Key, Message, Page, Provider, Relay, Report, read, read_page
+from pillarbox.client.answers import (
+    Event,
+    Key,
+    Message,
+    Page,
+    Provider,
+    Relay,
+    Report,
+    read,
+    read_page,
+)
 from pillarbox.client.connection import Call, Connection
 from pillarbox.client.fields import as_json, settings_as_json
+from pillarbox.client.following import page
 
 _LOOK_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # between looks at a message; the last repeats
 
@@ -125,6 +136,10 @@ class Relays(Calls):
         """Mail that waits for it is held. Raises NotFound."""
         await self._json(Call("DELETE", _relay(relay)))
 
+    async def resume(self, relay: str) -> Relay:
+        """End a rest or a slowdown now: one delivery probes it. Raises NotFound."""
+        return read(Relay, await self._json(Call("POST", _relay(relay, "/resume"))))
+
     async def diagnose(self, relay: str | None = None, **options: Any) -> Report:
         """
         Try a saved relay, or, without one, the settings among the options, step by step.
@@ -156,6 +171,14 @@ class Keys(Calls):
     async def revoke(self, key_id: str) -> None:
         """From now on it opens nothing. Raises NotFound."""
         await self._json(Call("DELETE", f"/v1/keys/{quote(key_id, safe='')}"))
+
+
+class Journal(Calls):
+    """What happened."""
+
+    async def list(self, *, after: int | None = None, limit: int = 100) -> Page[Event]:
+        """Events after the one with this id, or the last ones; oldest first, up to 1000."""
+        return read_page(Event, await page(self._connection, after, limit))
 
 
 class Providers(Calls):

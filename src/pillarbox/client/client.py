@@ -8,6 +8,7 @@ The Python API: the same calls in this process or against a server.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Self, Unpack
 
@@ -17,10 +18,11 @@ from pillarbox.base.config import Config
 from pillarbox.base.errors import Invalid
 from pillarbox.base.http import Http
 from pillarbox.client import local
-from pillarbox.client.answers import Message
-from pillarbox.client.calls import Keys, Messages, Providers, Relays
+from pillarbox.client.answers import Event, Message
+from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays
 from pillarbox.client.connection import Connection
 from pillarbox.client.fields import MessageFields
+from pillarbox.client.following import follow
 
 
 class Pillarbox:
@@ -50,10 +52,11 @@ class Pillarbox:
         """Where the server that answers is; None when this process answers."""
 
     async def __aenter__(self) -> Self:
-        connection = Connection(await self._http(), self._clock)
+        connection = self._connection = Connection(await self._http(), self._clock)
         self.messages = Messages(connection)
         self.relays = Relays(connection)
         self.keys = Keys(connection)
+        self.journal = Journal(connection)
         self.providers = Providers(connection)
         return self
 
@@ -67,6 +70,16 @@ class Pillarbox:
         Raises Rejected with every problem, Unavailable when it could not be stored.
         """
         return await self.messages.send(message)
+
+    async def events(self, *, after: int | None = None) -> AsyncIterator[Event]:
+        """
+        Everything that happens from now on, or after the event with this id; without end.
+
+        A server that goes away is waited for; no event is missed and none comes twice.
+        Raises Unavailable when it cannot be reached to begin with.
+        """
+        async for event in follow(self._connection, after):
+            yield event
 
     async def _http(self) -> Http:
         if isinstance(self._where, str) and self._where.startswith(("http://", "https://")):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -65,6 +66,19 @@ class Connection:
                     raise
                 await self.clock.sleep(_pause(wait, error))
         return await self._ask_once(call)
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether `stream` works; in this process it does not."""
+        return self._http.can_stream
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of an endless answer. Raises PillarboxError, also when it breaks off."""
+        async with self._http.stream(call.as_ask()) as answer:
+            if isinstance(answer, HttpAnswer):
+                raise self._refusal(answer)
+            yield answer
 
     async def close(self) -> None:
         await self._http.close()

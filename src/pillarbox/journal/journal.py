@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
+    func,
     insert,
     select,
 )
@@ -46,6 +48,8 @@ Index(
 )
 Index("events_by_at", events.c.at)
 
+_IN_FLIGHT = timedelta(seconds=15)  # longer than a transaction of ours may take
+
 _EVENTS = Prepared(insert(events))
 _COMMON = tuple(field.name for field in fields(Event))
 
@@ -75,10 +79,34 @@ def of_message(connection: Connection, message_id: str) -> list[Entry]:
     return [Entry(*row) for row in connection.execute(query)]
 
 
-def after(connection: Connection, cursor: int, *, limit: int) -> list[Entry]:
-    """Entries with an id above cursor, oldest first."""
+def after(connection: Connection, cursor: int, *, limit: int, now: datetime) -> list[Entry]:
+    """
+    Entries with an id above cursor, oldest first, as far as nothing before them can still come.
+
+    With several writers an id can be given out before a smaller one is committed. So an entry
+    behind a gap is withheld while it is young: a reader who went past the gap would never see
+    what appears in it. SQLite has one writer and no such gaps.
+    """
     query = select(events).where(events.c.id > cursor).order_by(events.c.id).limit(limit)
-    return [Entry(*row) for row in connection.execute(query)]
+    found = [Entry(*row) for row in connection.execute(query)]
+    if connection.dialect.name == "sqlite":
+        return found
+    ids = [cursor, *(each.id for each in found)]
+    for place, (left, right) in enumerate(pairwise(ids)):
+        if right > left + 1 and found[place].at > now - _IN_FLIGHT:
+            return found[:place]
+    return found
+
+
+def before(connection: Connection, cursor: int, *, limit: int) -> list[Entry]:
+    """The last entries with an id below cursor, oldest first."""
+    query = select(events).where(events.c.id < cursor).order_by(events.c.id.desc()).limit(limit)
+    return [Entry(*row) for row in connection.execute(query)][::-1]
+
+
+def newest(connection: Connection) -> int:
+    """The id of the latest entry; 0 when there is none."""
+    return connection.scalar(select(func.max(events.c.id))) or 0
 
 
 def forget_before(connection: Connection, moment: datetime) -> int:

@@ -160,7 +160,7 @@ def _fault(fault: Invalid, field_is: str) -> dict[str, str]:
     return told | {field_is: f"/{field}" if field_is == "pointer" else field}
 
 
-_HEADERS = frozenset({"Idempotency-Key", "If-Match"})
+_HEADERS = frozenset({"Idempotency-Key", "If-Match", "Last-Event-ID"})
 
 
 def _headers(error: PillarboxError) -> dict[str, str]:

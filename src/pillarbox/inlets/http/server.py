@@ -21,6 +21,7 @@ from pillarbox.inlets.http.console import captured, message, overview
 from pillarbox.inlets.http.console import relays as relay_page
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.gate import Gate
+from pillarbox.inlets.http.streams import Streams
 
 _API = (messages, relays, keys, providers, events, health, metrics)
 _PAGES = (overview, message, captured, relay_page, docs, static)
@@ -46,6 +47,7 @@ def build(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.intake = Intake()
+    app.state.streams = Streams(desk)
     app.add_middleware(Gate, desk=desk, direct={("POST", "/v1/messages"): messages.send})
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
@@ -63,6 +65,7 @@ class Server:
         """Takes the port at once. Raises Unusable when somebody else has it."""
         self._socket = _bound(listen)
         self.port: int = self._socket.getsockname()[1]
+        self._streams: Streams = app.state.streams
         self._server = _Server(_settings(app))
 
     async def run(self) -> None:
@@ -78,6 +81,7 @@ class Server:
         if self._server.should_exit:
             self._server.force_exit = True
         self._server.should_exit = True
+        self._streams.end()
 
 
 def serve(desk: Desk, listen: Listen) -> Server:
