@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pillarbox.mail.outcome import Blame, Failed, Outcome
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome
 from pillarbox.relays.classify import Suspends, Where, classify
 from pillarbox.relays.registry import Relay
 from pillarbox.relays.suspension import Trouble
@@ -26,7 +26,7 @@ def judge(outcome: Outcome, relay: Relay, *, carries: bool = False) -> Judged:
     carries: this version of the relay has taken other mail. A relay that does, and will not
     relay to one domain, must not be suspended by whoever writes that domain into a form.
     """
-    if not isinstance(outcome, Failed):
+    if not isinstance(outcome, Failed) or _is_let_go(outcome):
         return Judged(outcome)
     verdict = classify(outcome.stage, outcome.answer, Where.of(relay.settings))
     judged = replace(outcome, blame=verdict.blame, permanent=verdict.permanent)
@@ -44,3 +44,8 @@ def judge(outcome: Outcome, relay: Relay, *, carries: bool = False) -> Judged:
         advice=verdict.advice,
     )
     return Judged(judged, verdict.advice, trouble)
+
+
+def _is_let_go(failed: Failed) -> bool:
+    """We stopped before the final dot, so the relay did nothing wrong and does not rest."""
+    return isinstance(failed.answer, Lost) and failed.answer.loss is Loss.LET_GO

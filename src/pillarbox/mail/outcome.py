@@ -61,6 +61,7 @@ class Loss(Enum):
     NOT_SMTP = "not an SMTP server"
     MALFORMED_REPLY = "malformed reply"
     REPLY_TOO_LONG = "reply too long"
+    LET_GO = "we let it go"  # another has the lease, or its time is over; nobody is to blame
     UNPROVEN = "the relay did not keep to the mechanism"  # SASL; it may not be the one we know
 
 

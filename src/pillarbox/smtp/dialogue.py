@@ -321,7 +321,7 @@ def _pass_point_of_no_return(last: Say) -> Dialogue[Outcome]:
     may_send = yield PointOfNoReturn()
     if may_send is False:
         yield HangUp("we no longer hold the message")
-        lost = Lost(Loss.CLOSED, "we lost the right to send this message before the final dot")
+        lost = Lost(Loss.LET_GO, "we lost the right to send this message before the final dot")
         return Failed(Stage.DATA, Blame.RELAY, permanent=False, answer=lost)
     if may_send is not True:
         return (yield from _interrupted(may_send))
