@@ -136,3 +136,15 @@ async def test_a_second_process_is_told_that_the_file_is_in_use(file: Path) -> N
         with pytest.raises(Unusable, match="another pillarbox process"):
             async with OpenDatabase(f"sqlite:///{file}"):
                 raise AssertionError("it was opened twice")
+
+
+async def test_a_file_that_would_forget_is_refused(file: Path) -> None:
+    """Without its log beside it, a commit is more than one sync, and readers block writers."""
+    upgrade(file)
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+
+    with pytest.raises(Unusable, match="journal_mode=delete"):
+        async with OpenDatabase(f"sqlite:///{file}"):
+            raise AssertionError("it was opened")

@@ -53,6 +53,7 @@ class Listener:
         # A notice needs no disk: whoever misses it looks by itself.
         connection = await self._dsn.connect(synchronous_commit="off")
         try:
+            connection.add_termination_listener(lambda _: self._has_news.set())
             await connection.add_listener(_CHANNEL, self._heard)
             await self._measure(connection)
         except BaseException:
