@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
 from pillarbox.queue.queue import Queue
 from support.clocks import HandClock
@@ -27,4 +26,4 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def queue(database: Database, clock: HandClock) -> Queue:
-    return Queue(database, clock, Bell())
+    return Queue(database, clock, database.bell)

@@ -89,6 +89,49 @@ async def test_what_is_answered_is_visible_to_readers(database: Database) -> Non
     assert await database.read(count) == 1
 
 
+async def test_any_text_can_be_stored_and_looked_for(database: Database) -> None:
+    """A relay may answer with U+0000, and a caller may ask for an id with one in it."""
+    text = "a\0b – ü"
+    await database.share(add, text)
+
+    def find(connection: Connection) -> str | None:
+        return connection.scalar(select(notes.c.text).where(notes.c.text == text))
+
+    found = await database.read(find)
+    assert found is not None
+    assert (found[0], found[2:]) == ("a", "b – ü")
+
+
+async def test_nobody_is_forgotten_when_the_database_is_closed(database: Database) -> None:
+    """Who was writing gets an answer: it is stored then."""
+    writing = [asyncio.create_task(database.share(add, str(n))) for n in range(20)]
+    await asyncio.sleep(0)
+
+    await database.close()
+
+    assert await asyncio.gather(*writing) == [str(n) for n in range(20)]
+
+
+async def test_a_caller_who_goes_away_harms_nobody(database: Database) -> None:
+    """Those who shared its commit get theirs."""
+    tasks = [asyncio.create_task(database.share(add, str(n))) for n in range(5)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+
+    assert await asyncio.gather(*tasks[1:]) == ["1", "2", "3", "4"]
+    assert await database.share(add, "after") == "after"
+
+
+async def test_a_waiting_supervisor_hears_what_is_stored_here(database: Database) -> None:
+    waiting = asyncio.create_task(database.bell.wait(30))
+    await asyncio.sleep(0)
+
+    database.bell.ring()
+
+    async with asyncio.timeout(5):
+        await waiting
+
+
 async def test_a_closed_database_says_so(database: Database) -> None:
     await database.close()
 

@@ -33,12 +33,17 @@ class Dsn:
 
     async def connect(self, **settings: str) -> asyncpg.Connection:
         """A connection of its own. Raises what asyncpg raises."""
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self.url,
             timeout=_CONNECT_SECONDS,
             command_timeout=_ANSWER_SECONDS,
             server_settings=_SETTINGS | settings,
         )
+        for name in ("text", "varchar"):
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=_without_nul, decoder=str, format="text"
+            )
+        return connection
 
     def engine(self, connections: int, *, read_only: bool = False) -> AsyncEngine:
         """A pool of connections. Readers see one moment for as long as a work runs."""
@@ -56,3 +61,8 @@ class Dsn:
             pool_timeout=_CONNECT_SECONDS + _ANSWER_SECONDS,
             connect_args={"prepared_statement_cache_size": _STATEMENTS},
         )
+
+
+def _without_nul(text: str) -> str:
+    """PostgreSQL's texts cannot hold U+0000, and a relay may say anything."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in text else text
