@@ -307,9 +307,9 @@ def advice() -> str:
         "What servers answer, why, and what to do. A delivery, an attempt, a step of a diagnosis "
         "and a relay that rests name one of these as `advice` (`advice_id` in a diagnosis). "
         "`{host}`, `{port}` and `{tls}` are those of the relay.",
-        "Kinds: `account` and `setup` stop the relay until a person has acted; `pace` and `quota` "
-        "rest it for a while; `later` is tried again; `sender`, `recipient`, `message` and "
-        "`reputation` are about the mail. The others follow the class of the reply.",
+        "Kinds: `account` and `setup` stop the relay until a person has acted; `pace` halves its "
+        "sessions; `quota` rests it for a while; `later` is tried again; `sender`, `recipient`, "
+        "`message` and `reputation` are about the mail. The others follow the class of the reply.",
         table(("Id", "When", "Kind", "Cause", "What to do"), rows),
     )
 

@@ -112,6 +112,7 @@ def test_a_relay_from_its_first_to_its_last_day(either: Program) -> None:
 
     changed = either.run_json("relay", "set", "main", "--set", "max_connections=")
     assert changed["max_connections"] == 5
+    assert "main" in ends(either, 0, "relay", "resume", "main")[0]
     _, said = ends(either, 3, "relay", "remove", "main")
     assert "make another one the default first" in said
     ends(either, 0, "relay", "set", "sandbox", "--default")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from pillarbox.cli.exits import Usage
-from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom
 
 app = group("relay", "Relays: where mail goes.")
@@ -90,7 +90,7 @@ def add(
 ) -> None:
     """Add a relay."""
     fields = settings.fields() | _secret(password, asked=_will_sign_in(settings))
-    relay = ask(everywhere, lambda box: box.relays.add(name, **fields))
+    relay = ask(everywhere, lambda box: box.relays.add(name, **fields), home=Home.MADE)
     _show(relay, everywhere)
 
 
@@ -126,6 +126,12 @@ def set_(
     if not fields:
         raise Usage("say what to change, for example --port 587")
     _show(ask(everywhere, lambda box: box.relays.set(name, **fields)), everywhere)
+
+
+@app.command
+def resume(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
+    """Let a relay that rests go on now: one delivery probes it, and the rest follows."""
+    _show(ask(everywhere, lambda box: box.relays.resume(name)), everywhere)
 
 
 @app.command

@@ -25,6 +25,7 @@ _STYLES = {
     "uncertain": "yellow",
     "held": "yellow",
     "resting": "yellow",
+    "slowed": "yellow",
     "fail": "bold red",
     "failed": "bold red",
     "expired": "bold red",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome
-from pillarbox.relays.classify import Suspends, Where, classify
+from pillarbox.relays.classify import Suspends, Verdict, Where, classify
+from pillarbox.relays.pacing import Complaint
 from pillarbox.relays.registry import Relay
 from pillarbox.relays.suspension import Trouble
 
@@ -19,12 +21,13 @@ class Judged:
     trouble: Trouble | None = None
 
 
-def judge(outcome: Outcome, relay: Relay, *, carries: bool = False) -> Judged:
+def judge(outcome: Outcome, relay: Relay, *, began_at: datetime, carries: bool = False) -> Judged:
     """
     Look a failure up in the catalogue; anything else stands as it is.
 
-    carries: this version of the relay has taken other mail. A relay that does, and will not
-    relay to one domain, must not be suspended by whoever writes that domain into a form.
+    began_at is when the attempt began. carries: this version of the relay has taken other
+    mail. A relay that does, and will not relay to one domain, must not be suspended by whoever
+    writes that domain into a form.
     """
     if not isinstance(outcome, Failed) or _is_let_go(outcome):
         return Judged(outcome)
@@ -42,8 +45,22 @@ def judge(outcome: Outcome, relay: Relay, *, carries: bool = False) -> Judged:
         relay_version=relay.version,
         cause=verdict.cause,
         advice=verdict.advice,
+        complaint=_complaint(relay, verdict, began_at),
     )
     return Judged(judged, verdict.advice, trouble)
+
+
+def _complaint(relay: Relay, verdict: Verdict, began_at: datetime) -> Complaint | None:
+    if verdict.suspends is not Suspends.SLOW:
+        return None
+    return Complaint(
+        relay_id=relay.id,
+        relay_name=relay.name,
+        most=relay.settings.max_connections,
+        began_at=began_at,
+        cause=verdict.cause,
+        advice=verdict.advice,
+    )
 
 
 def _is_let_go(failed: Failed) -> bool:

@@ -45,6 +45,17 @@ class SessionPool:
         else:
             await carrier.close()
 
+    def __len__(self) -> int:
+        """How many sessions stand idle."""
+        return len(self._idle)
+
+    async def keep(self, at_most: int) -> None:
+        """Say goodbye on those that have waited longest."""
+        surplus = max(0, len(self._idle) - max(0, at_most))
+        leaving, self._idle = self._idle[:surplus], self._idle[surplus:]
+        for idle in leaving:
+            await idle.carrier.close()
+
     async def close_idle(self) -> None:
         """Close what has waited long enough."""
         edge = self._clock.monotonic() - _IDLE_SECONDS

@@ -100,6 +100,7 @@ class Supervisor:
         if now - self._renewed_at < _RENEW_SECONDS:
             return
         self._renewed_at = now
+        await self._equipment.registry.recover()
         for worker in self._workers.values():
             await worker.close_idle()
         tickets = [ticket for worker in self._workers.values() for ticket in worker.tickets]

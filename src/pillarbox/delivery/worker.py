@@ -63,6 +63,7 @@ class Worker:
         self._waiting: deque[Claim] = deque()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
         self._carrying = 0
+        self._sessions = 0  # allowed at the last look
         self._progress = asyncio.Event()
         self._told: set[str] = set()
         self._proven_version: int | None = None
@@ -85,6 +86,9 @@ class Worker:
             progress.clear()
             relay = self._registry.get(self._relay_id)
             sessions = self._sessions_allowed(relay)
+            if sessions < self._sessions:
+                await self._pool.keep(sessions - self._carrying)
+            self._sessions = sessions
             await self._refill(relay, sessions)
             while self._waiting and self._carrying < sessions:
                 self._start(self._waiting.popleft(), relay, progress)
@@ -126,7 +130,7 @@ class Worker:
             return 0
         if relay.rest is not None:
             return 1 if relay.rest.until <= self._clock.now() else 0
-        return relay.settings.max_connections if self._proven_version == relay.version else 1
+        return relay.connections(self._clock.now()) if self._proven_version == relay.version else 1
 
     async def _refill(self, relay: Relay, sessions: int) -> None:
         if sessions == 0:
@@ -172,7 +176,7 @@ class Worker:
                 await self._pool.give_back(carrier, relay)
             carries = bool(relay.checked_well) or self._proven_version == relay.version
             judged = [
-                judge(carried.outcomes[path], relay, carries=carries)
+                judge(carried.outcomes[path], relay, began_at=started_at, carries=carries)
                 for path in claim.envelope.forward_paths
             ]
             is_free = not any(each.trouble for each in judged)
@@ -240,7 +244,8 @@ class Worker:
     async def _settle(self, claim: Claim, relay: Relay, ended: _Ended) -> None:
         trouble = next((each.trouble for each in ended.judged if each.trouble is not None), None)
         if trouble is not None:
-            self._proven_version = None
+            if trouble.complaint is None:
+                self._proven_version = None
             await self._until_stored(lambda: self._registry.rest(trouble))
         else:
             self._proven_version = relay.version

@@ -30,6 +30,7 @@ class Suspends(Enum):
     """What happens to the rest of the relay's mail."""
 
     NO = "no"
+    SLOW = "slow"  # it goes on, with fewer sessions at once
     REST = "rest"  # it waits for a while and is tried again without anybody
     PERSON = "person"  # it waits until somebody has changed something
 
@@ -92,7 +93,7 @@ class _Kind:
 _KINDS = {
     "account": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.PERSON),
     "setup": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.PERSON),
-    "pace": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.REST),
+    "pace": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.SLOW),
     "quota": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.REST),
     "later": _Kind(permanent=False),
     "sender": _Kind(blame=Blame.SENDER),
@@ -236,6 +237,8 @@ def _verdict(entry: _Entry, stage: Stage, answer: Answer, where: Where) -> Verdi
     if entry.get("kind") in ("later", "reputation") and blame is Blame.RELAY:
         suspends = Suspends.PERSON if suspends is Suspends.PERSON else Suspends.REST
     quota = Quota(entry["quota"]) if "quota" in entry else None
+    if suspends is Suspends.SLOW and quota is not None:
+        suspends = Suspends.REST  # fewer sessions bring no allowance back
     words = {
         "host": where.host,
         "port": where.port or "?",

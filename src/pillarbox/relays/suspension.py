@@ -14,6 +14,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event, RelayRested, RelayResumed, RelaySuspended
+from pillarbox.relays import pacing
+from pillarbox.relays.pacing import Complaint
 from pillarbox.relays.tables import relay_rests
 
 _REST = tuple(timedelta(seconds=each) for each in (5, 15, 60, 120, 300, 600, 900))
@@ -37,7 +39,8 @@ class Rest:
 class Trouble:
     """
     A failure that was the relay's. advice is an id of replies.toml; rest_for is how long the
-    relay itself, or its provider's pages, say that it takes.
+    relay itself, or its provider's pages, say that it takes. A complaint about pace slows the
+    relay, and rests it only when there is nothing left to slow.
     """
 
     relay_id: str
@@ -47,6 +50,7 @@ class Trouble:
     cause: str
     advice: str
     rest_for: timedelta | None = None
+    complaint: Complaint | None = None
 
 
 def rest_after(trouble: Trouble, before: Rest | None, now: datetime) -> Rest:
@@ -69,13 +73,16 @@ def rests(connection: Connection) -> dict[str, Rest]:
     return {row.relay_id: Rest(**row._mapping) for row in connection.execute(select(relay_rests))}
 
 
-def rest(connection: Connection, trouble: Trouble, now: datetime) -> Rest:
+def rest(connection: Connection, trouble: Trouble, now: datetime) -> Rest | None:
     """
-    Rest a relay. While a rest lasts, further failures of sessions that were already under
-    way change nothing.
+    Rest a relay, or slow it where that is enough.
+
+    While a rest lasts, further failures of sessions that were already under way change nothing.
     """
     before = rests(connection).get(trouble.relay_id)
     if before is not None and now < before.until:
+        return before
+    if trouble.complaint is not None and pacing.slow(connection, trouble.complaint, now):
         return before
     after = rest_after(trouble, before, now)
     connection.execute(delete(relay_rests).where(relay_rests.c.relay_id == trouble.relay_id))
@@ -85,11 +92,19 @@ def rest(connection: Connection, trouble: Trouble, now: datetime) -> Rest:
     return after
 
 
-def resume(connection: Connection, relay_id: str, relay_name: str, now: datetime) -> bool:
-    """End a rest, if there is one; whether there was."""
+def resume(
+    connection: Connection,
+    relay_id: str,
+    relay_name: str,
+    now: datetime,
+    *,
+    principal: str | None = None,
+) -> bool:
+    """End a rest, if there is one; whether there was. principal is whoever said so."""
     ended = connection.execute(delete(relay_rests).where(relay_rests.c.relay_id == relay_id))
     if ended.rowcount:
-        journal.write(connection, [(now, RelayResumed(relay_id=relay_id, relay=relay_name))])
+        resumed = RelayResumed(relay_id=relay_id, relay=relay_name, principal=principal)
+        journal.write(connection, [(now, resumed)])
     return bool(ended.rowcount)
 
 

@@ -41,3 +41,14 @@ relay_rests = Table(
     Column("cause", Text, nullable=False),
     Column("advice", String(80), nullable=False),
 )
+
+relay_slowdowns = Table(
+    "relay_slowdowns",
+    metadata,
+    Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),  # the last complaint that counted
+    Column("connections", Integer, nullable=False),  # then; more come back with time
+    Column("cause", Text, nullable=False),
+    Column("advice", String(80), nullable=False),
+)

@@ -22,7 +22,11 @@ async def test_one_forbidden_domain_does_not_suspend_a_relay_that_works(tmp_path
     async with open_house(tmp_path) as house:
         relay = await house.add_relay(host="127.0.0.1", port=2500, tls="none")
 
-    new, working = judge(DENIED, relay), judge(DENIED, relay, carries=True)
+    now = house.equipment.clock.now()
+    new, working = (
+        judge(DENIED, relay, began_at=now),
+        judge(DENIED, relay, began_at=now, carries=True),
+    )
 
     assert new.trouble is not None
     assert new.trouble.needs_person

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from pillarbox.relays.pacing import Complaint
+from pillarbox.relays.registry import Relay
+from pillarbox.relays.suspension import Trouble
 from support.desk import HELLO, Counter
 
 CANARY = "canary-7f3a91-secret"
@@ -292,3 +296,56 @@ async def test_a_secret_goes_in_and_never_out(
     printed = capfd.readouterr()
     assert CANARY not in printed.out + printed.err
     assert counter.key not in "".join(got.text for got in told)
+
+
+def _trouble(relay: Relay, **changes: Any) -> Trouble:
+    trouble = Trouble(
+        relay_id=relay.id,
+        relay_version=relay.version,
+        relay_name=relay.name,
+        needs_person=True,
+        cause="The password is wrong.",
+        advice="auth.wrong-password",
+    )
+    return replace(trouble, **changes)
+
+
+async def test_a_person_lets_a_relay_go_on(counter: Counter) -> None:
+    """The rest ends, the journal says who ended it, and a relay that is well stays as it is."""
+    registry = counter.desk.registry
+    relay = registry.default()
+    await registry.rest(_trouble(relay))
+    before = (await counter.ask("GET", f"/v1/relays/{relay.name}")).json()["status"]
+
+    first = await counter.ask("POST", f"/v1/relays/{relay.name}/resume")
+    again = await counter.ask("POST", f"/v1/relays/{relay.id}/resume")
+
+    assert (before["state"], before["connections"]) == ("suspended", 0)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["status"]["state"] == "working"
+    events = (await counter.ask("GET", "/v1/events?limit=100")).json()["data"]
+    (resumed,) = [each for each in events if each["name"] == "relay.resumed"]
+    assert resumed["principal"].startswith("key:")
+
+
+async def test_a_slowed_relay_says_why_and_how_many_sessions_it_has(counter: Counter) -> None:
+    registry, now = counter.desk.registry, counter.clock.now()
+    relay = registry.default()
+    complaint = Complaint(
+        relay_id=relay.id,
+        relay_name=relay.name,
+        most=relay.settings.max_connections,
+        began_at=now,
+        cause="Too many sessions.",
+        advice="pace.connections",
+    )
+    await registry.rest(_trouble(relay, needs_person=False, complaint=complaint))
+
+    status = (await counter.ask("GET", f"/v1/relays/{relay.name}")).json()["status"]
+    metrics = (await counter.ask("GET", "/metrics")).text
+
+    assert (status["state"], status["connections"]) == ("slowed", 2)
+    assert status["cause"] == "Too many sessions."
+    assert status["fix"]
+    assert f'pillarbox_relay_slowed{{relay="{relay.name}"}} 1.0' in metrics
+    assert f'pillarbox_relay_connections_allowed{{relay="{relay.name}"}} 2.0' in metrics

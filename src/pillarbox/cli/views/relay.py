@@ -46,7 +46,7 @@ def show(relay: Relay, out: Console) -> None:
     state = str(relay.status.get("state", ""))
     out.print(Text.assemble(relay.name, "  ", word(state, rest_of(relay).strip() or state)))
     out.print(facts(_rows(relay)))
-    if state in ("suspended", "resting", "not working"):
+    if state in ("suspended", "resting", "slowed", "not working"):
         out.print()
         _show_trouble(relay, out)
     elif state == "untested":

@@ -190,7 +190,7 @@ def show_event(entry: Entry) -> EventShown:
     }
 
 
-def show_relay(relay: Relay) -> RelayShown:
+def show_relay(relay: Relay, now: datetime) -> RelayShown:
     """Everything but its secrets: of those, only that they are there."""
     settings = relay.settings
     shown: dict[str, Any] = {
@@ -198,7 +198,7 @@ def show_relay(relay: Relay) -> RelayShown:
         "name": relay.name,
         "version": relay.version,
         "default": relay.is_default,
-        "status": show_status(relay),
+        "status": show_status(relay, now),
         "changed_at": moment(relay.changed_at),
     }
     shown |= {name: settings.shown(name) for name in sorted(_SHOWN_OF[settings.kind])}
@@ -210,12 +210,13 @@ def show_relay(relay: Relay) -> RelayShown:
     return cast("RelayShown", shown)
 
 
-def show_status(relay: Relay) -> RelayStatus:
-    rest = relay.rest
+def show_status(relay: Relay, now: datetime) -> RelayStatus:
+    rest, slowdown = relay.rest, relay.slowdown
     if rest is not None:
         known = advice(rest.advice, relay.settings)
         return {
             "state": "suspended" if rest.needs_person else "resting",
+            "connections": 0,
             "cause": rest.cause,
             "fix": known.fix if known else None,
             "advice": rest.advice,
@@ -223,11 +224,24 @@ def show_status(relay: Relay) -> RelayStatus:
             "until": moment(rest.until),
             "checked_at": _maybe(relay.checked_at),
         }
+    if slowdown is not None:
+        known = advice(slowdown.advice, relay.settings)
+        return {
+            "state": "slowed",
+            "connections": relay.connections(now),
+            "cause": slowdown.cause,
+            "fix": known.fix if known else None,
+            "advice": slowdown.advice,
+            "since": moment(slowdown.since),
+            "until": None,
+            "checked_at": _maybe(relay.checked_at),
+        }
     state = {None: "untested", True: "working", False: "not working"}[relay.checked_well]
     if relay.settings.kind is RelayKind.SANDBOX:
         state = "working"  # there is nothing outside that could fail
     return {
         "state": state,
+        "connections": relay.connections(now),
         "cause": None,
         "fix": None,
         "advice": None,

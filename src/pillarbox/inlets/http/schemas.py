@@ -145,9 +145,13 @@ class Changed(TypedDict):
 
 
 class RelayStatus(TypedDict):
-    """How a relay stands. `advice` is an id of the catalogue of causes."""
+    """
+    How a relay stands. `advice` is an id of the catalogue of causes. `connections` is how many
+    sessions it gets now: fewer than max_connections while it is slowed, none while it rests.
+    """
 
     state: str
+    connections: int
     cause: str | None
     fix: str | None
     advice: str | None
@@ -321,6 +325,13 @@ class EventList(TypedDict):
     has_more: bool
     next_cursor: str
     data: list[EventShown]
+
+
+class Restored(TypedDict):
+    """Deliveries that a restore holds, and how many of them were let go just now."""
+
+    held: int
+    released: int
 
 
 class Check(TypedDict):

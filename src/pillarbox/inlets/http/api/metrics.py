@@ -82,11 +82,19 @@ def _relays(desk: Desk) -> Iterator[Metric]:
     person = GaugeMetricFamily(
         "pillarbox_relay_needs_person", "1 while a relay waits for a person", labels=["relay"]
     )
+    slowed = GaugeMetricFamily(
+        "pillarbox_relay_slowed", "1 while a relay gets fewer sessions", labels=["relay"]
+    )
+    connections = GaugeMetricFamily(
+        "pillarbox_relay_connections_allowed", "Sessions a relay gets now", labels=["relay"]
+    )
+    now = desk.clock.now()
     for relay in desk.registry.all():
+        slowed.add_metric([relay.name], relay.slowdown is not None)
+        connections.add_metric([relay.name], 0 if relay.rest else relay.connections(now))
         resting.add_metric([relay.name], relay.rest is not None)
         person.add_metric([relay.name], relay.rest is not None and relay.rest.needs_person)
-    yield resting
-    yield person
+    yield from (resting, person, slowed, connections)
 
 
 def _answers(request: Request) -> Metric:

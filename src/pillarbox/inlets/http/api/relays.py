@@ -43,7 +43,8 @@ router = APIRouter(prefix="/v1/relays", tags=["relays"])
 )
 async def relays(request: Request) -> Response:
     """All relays, the default first."""
-    return listed([show_relay(each) for each in desk_of(request).registry.all()])
+    desk = desk_of(request)
+    return listed([show_relay(each, desk.clock.now()) for each in desk.registry.all()])
 
 
 @router.post(
@@ -58,7 +59,7 @@ async def add_relay(request: Request) -> Response:
     parsed = await intake_of(request).json(request)
     decision = read_decision(parsed, str(principal_of(request)))
     relay = await desk_of(request).registry.add(decision)
-    return _shown(relay, 201, {"Location": f"/v1/relays/{relay.id}"})
+    return _shown(request, relay, 201, {"Location": f"/v1/relays/{relay.id}"})
 
 
 @router.post(
@@ -81,7 +82,7 @@ async def diagnose_unsaved(request: Request) -> Response:
 )
 async def relay(request: Request, relay: str) -> Response:
     """One relay, by id or name."""
-    return _shown(desk_of(request).registry.get(relay))
+    return _shown(request, desk_of(request).registry.get(relay))
 
 
 @router.patch(
@@ -100,7 +101,7 @@ async def change_relay(request: Request, relay: str) -> Response:
     parsed = await intake_of(request).json(request)
     tag = request.headers.get("if-match")
     decision = read_decision(parsed, str(principal_of(request)), tag)
-    return _shown(await desk_of(request).registry.change(relay, decision))
+    return _shown(request, await desk_of(request).registry.change(relay, decision))
 
 
 @router.delete(
@@ -113,6 +114,21 @@ async def remove_relay(request: Request, relay: str) -> Response:
     """Remove a relay. Mail that waits for it is held."""
     await desk_of(request).registry.remove(relay, str(principal_of(request)))
     return Response(status_code=204)
+
+
+@router.post(
+    "/{relay}/resume",
+    response_class=Response,
+    responses={200: {"model": schemas.RelayShown}, **problems(404, 422)},
+)
+async def resume_relay(request: Request, relay: str) -> Response:
+    """
+    End a rest or a slowdown now: one delivery probes the relay, and the rest follows.
+
+    Nothing happens to a relay that is well.
+    """
+    registry = desk_of(request).registry
+    return _shown(request, await registry.resume_now(relay, str(principal_of(request))))
 
 
 @router.post(
@@ -181,6 +197,9 @@ async def _fields(
     return read_object(parsed.fields, fields, required)
 
 
-def _shown(relay: Relay, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _shown(
+    request: Request, relay: Relay, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     tag = {"ETag": f'"{relay.version}"'}
-    return answer(show_relay(relay), status, tag | (headers or {}))
+    now = desk_of(request).clock.now()
+    return answer(show_relay(relay, now), status, tag | (headers or {}))

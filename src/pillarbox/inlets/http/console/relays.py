@@ -20,13 +20,13 @@ async def relays(request: Request) -> Response:
     """Every relay with its status and, when it rests, why and what to do."""
     desk = desk_of(request)
     depth = await desk.database.read(browse.depth)
-    known = desk.registry.all()
+    known, now = desk.registry.all(), desk.clock.now()
     return page(
         request,
         "relays.html",
         {
             "relays": known,
-            "status": {relay.id: show_status(relay) for relay in known},
+            "status": {relay.id: show_status(relay, now) for relay in known},
             "advice": {
                 relay.id: advice(relay.rest.advice, relay.settings) for relay in known if relay.rest
             },
