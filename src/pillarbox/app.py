@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
-from pillarbox.base import log, runfile
+from pillarbox.base import home, log, runfile
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config, Listen
 from pillarbox.base.db.bell import Bell
@@ -58,7 +58,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
     Raises Unusable when the database, the key file or the home folder cannot be used.
     """
     async with AsyncExitStack() as stack:
-        config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.prepare(config)
         database = await stack.enter_async_context(OpenDatabase(config.database))
         keyring = Keyring.load_or_create(config.key_file)
         clock, bell = SystemClock(), Bell()

@@ -11,7 +11,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,10 @@ class Listen:
     @classmethod
     def parse(cls, text: str) -> Listen:
         host, _, port = text.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
+        if not host or not port.isdecimal():
             raise ValueError("it is host:port, for example 127.0.0.1:8425")
+        if int(port) > 65535:
+            raise ValueError("a port is between 1 and 65535; 0 takes any that is free")
         return cls(host.strip("[]"), int(port))
 
     def __str__(self) -> str:
@@ -113,6 +115,7 @@ def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     """
     The configuration: defaults, then the TOML file, then the environment.
 
+    The home is made absolute, so that whatever names it names the same folder.
     Raises Rejected with every unknown key and every value that cannot be read.
     """
     environ = os.environ if environ is None else environ
@@ -166,7 +169,8 @@ def _build(given: Mapping[str, str]) -> Config:
             problems.append(Invalid(f"{variable} is “{text}”: {error}", field=variable))
     if problems:
         raise Rejected(problems)
-    return Config(**values)
+    config = Config(**values)
+    return replace(config, home=config.home.absolute())
 
 
 def _unknown(variable: str, known: Iterable[str]) -> Invalid:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pillarbox.base import runfile
+from pillarbox.base import home, runfile
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config
 from pillarbox.base.db import release
-from pillarbox.base.db.location import sqlite_path
-from pillarbox.base.db.lock import is_locked
+from pillarbox.base.db.location import is_postgresql, sqlite_path, without_password
+from pillarbox.base.db.lock import holder, in_brackets, is_locked
 from pillarbox.base.db.upgrade import LATEST, Condition, check_integrity, inspect
 from pillarbox.base.errors import PillarboxError
 from pillarbox.cli.advice import advice_on
@@ -22,6 +22,8 @@ from pillarbox.cli.options import Everywhere, ask
 from pillarbox.client.answers import Relay
 
 _BUILT = datetime(2026, 1, 1, tzinfo=UTC)  # this program did not exist before
+
+_GROUND = frozenset({"home folder", "database"})  # without them there is no asking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,21 @@ def examine(everywhere: Everywhere) -> list[Finding]:
         _clock(),
         _server(config),
     ]
-    if any(each.status == "fail" and each.name == "database" for each in found):
+    if any(each.status == "fail" and each.name in _GROUND for each in found):
         return [*found, _skipped("relays", "the database cannot be used")]
     return [*found, *_relays(everywhere, config)]
 
 
 def _files(config: Config) -> Iterator[Finding]:
-    yield _private("home folder", config.home, "it is made on the first start")
+    if why := home.obstacle(config):
+        yield Finding(
+            name="home folder",
+            status="fail",
+            evidence=f"{config.home} cannot be written by this user: {why}",
+            fix=home.remedy(config),
+        )
+    else:
+        yield _private("home folder", config.home, "it can be made, on the first start")
     yield _private("key file", config.key_file, "it is made on the first start")
 
 
@@ -71,6 +81,8 @@ def _private(name: str, path: Path, absent: str) -> Finding:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return _skipped(name, f"{path} does not exist yet; {absent}")
+    except NotADirectoryError:
+        return _skipped(name, f"{path} cannot exist")
     except OSError as error:
         return Finding(
             name=name,
@@ -90,11 +102,18 @@ def _private(name: str, path: Path, absent: str) -> Finding:
 
 
 def _database(config: Config) -> Iterator[Finding]:
+    if is_postgresql(config.database):
+        where = without_password(config.database)
+        yield _skipped("database", f"{where}, which looks after itself")
+        return
     try:
         path = sqlite_path(config.database)
         condition = inspect(path)
     except PillarboxError as error:
         yield Finding(name="database", status="fail", evidence=str(error))
+        return
+    except OSError as error:
+        yield Finding(name="database", status="fail", evidence=f"{path}: {error.strerror}")
         return
     yield _engine()
     if condition is Condition.ABSENT:
@@ -124,10 +143,10 @@ def _engine() -> Finding:
     if release.has_wal_reset_bug():
         return Finding(
             name="SQLite",
-            status="warn",
-            evidence=f"{version} can damage a file that two programs write at once",
-            fix="pillarbox keeps to one writer. Open the file with other tools read-only,"
-            " or update SQLite to 3.51.3.",
+            status="ok",
+            evidence=f"{version}; pillarbox keeps to one writer, so nothing needs to be done."
+            " Other tools should open the file read-only: before 3.51.3 two writers at once can"
+            " damage it",
         )
     return Finding(name="SQLite", status="ok", evidence=version)
 
@@ -145,6 +164,8 @@ def _clock() -> Finding:
 
 
 def _server(config: Config) -> Finding:
+    if is_postgresql(config.database):
+        return _skipped("server", "any number may share the database; ask each for /readyz")
     path = sqlite_path(config.database)
     if server := runfile.find(config.home, path):
         return Finding(name="server", status="ok", evidence=f"running, {server.url}")
@@ -152,7 +173,8 @@ def _server(config: Config) -> Finding:
         return Finding(
             name="server",
             status="warn",
-            evidence="a process uses the database and does not say where it can be asked",
+            evidence=f"another process{in_brackets(holder(path))} uses the database and does not"
+            " say where it can be asked",
             fix="It may be starting, or be another command. Run this again in a moment.",
         )
     return Finding(
@@ -164,7 +186,7 @@ def _server(config: Config) -> Finding:
 
 
 def _relays(everywhere: Everywhere, config: Config) -> Iterator[Finding]:
-    if not sqlite_path(config.database).exists():
+    if not home.exists(config):
         yield _skipped("relays", "there are none yet")
         return
     try:
@@ -186,7 +208,7 @@ def _relay(relay: Relay) -> Finding:
     found = advice_on(relay.status.get("advice"), relay.json)
     return Finding(
         name=name,
-        status="warn" if state == "resting" else "fail",
+        status="warn" if state in ("resting", "slowed") else "fail",
         evidence=f"{state}: {relay.status.get('cause') or 'the last diagnosis failed'}",
         fix=found.fix if found else f"pillarbox diagnose {relay.name}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pillarbox.base import home
 from pillarbox.base.db.location import sqlite_path
 from pillarbox.cli.options import NOTHING, Everywhere, group, print_json
 
@@ -15,8 +16,9 @@ def upgrade(*, everywhere: Everywhere = NOTHING) -> None:
     from pillarbox.base.db.upgrade import LATEST, Condition
     from pillarbox.base.db.upgrade import upgrade as bring_up
 
-    path = sqlite_path(everywhere.load().database)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = everywhere.load()
+    path = sqlite_path(config.database)
+    home.prepare(config)
     lock = FileLock(path)
     try:
         before = bring_up(path)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from pillarbox.cli.exits import Exit, Usage
-from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 from pillarbox.cli.relay import NO_SETTINGS, Settings
 from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom
 
@@ -51,7 +51,8 @@ def diagnose(
         fields["to"] = to
     if sys.stderr.isatty():
         print("Trying it; this takes half a minute at most.", file=sys.stderr)
-    report = ask(everywhere, lambda box: box.relays.diagnose(relay, **fields))
+    home = Home.EXPECTED if relay else Home.SPARED
+    report = ask(everywhere, lambda box: box.relays.diagnose(relay, **fields), home=home)
     _show(report, everywhere)
     return Exit.DONE if report.ok else Exit.NOT_WELL
 

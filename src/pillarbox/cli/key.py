@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 
 app = group("key", "Keys for the API.")
 
@@ -21,7 +21,7 @@ def create(*, name: str, everywhere: Everywhere = NOTHING) -> None:
     name
         What it is for, so that you know it again.
     """
-    key = ask(everywhere, lambda box: box.keys.create(name))
+    key = ask(everywhere, lambda box: box.keys.create(name), home=Home.MADE)
     if everywhere.json:
         return print_json({"id": key.id, "name": key.name, "key": key.key})
     print(key.key)

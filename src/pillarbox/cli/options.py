@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 
 from pillarbox.base import config as configuration
 from pillarbox.base.config import Config
+from pillarbox.base.errors import NotFound
 from pillarbox.cli.help import Columns
 
 if TYPE_CHECKING:
@@ -56,8 +61,20 @@ def group(name: str, help_: str) -> App:
     )
 
 
+class Home(Enum):
+    """What a command does on a home where there is no pillarbox yet."""
+
+    EXPECTED = "expected"  # there is nothing to ask: it is refused
+    MADE = "made"  # a new one is made, and said so
+    SPARED = "spared"  # it works on one of its own, which is gone afterwards
+
+
 def ask(
-    everywhere: Everywhere, work: Callable[[Pillarbox], Awaitable[T]], *, deliver: bool = False
+    everywhere: Everywhere,
+    work: Callable[[Pillarbox], Awaitable[T]],
+    *,
+    deliver: bool = False,
+    home: Home = Home.EXPECTED,
 ) -> T:
     """Do this with the API: of the running server, or in this process without one."""
     from pillarbox.base.log import start_logging
@@ -66,11 +83,35 @@ def ask(
     config = everywhere.load()
     start_logging(config.log, logging.INFO if everywhere.debug else logging.ERROR)
 
-    async def inside() -> T:
+    async def inside(config: Config) -> T:
         async with Pillarbox(config, deliver=deliver) as box:
             return await work(box)
 
-    return asyncio.run(inside())
+    with _on(config, home, is_quiet=everywhere.json) as config:
+        return asyncio.run(inside(config))
+
+
+@contextmanager
+def _on(config: Config, home: Home, *, is_quiet: bool) -> Iterator[Config]:
+    """The configuration to work with. Raises NotFound where a pillarbox is expected."""
+    from pillarbox.base import home as home_folder
+
+    if home_folder.exists(config):
+        yield config
+        return
+    match home:
+        case Home.EXPECTED:
+            raise NotFound(
+                f"there is no pillarbox at {config.home}; start one with `pillarbox serve`,"
+                " or set PILLARBOX_HOME to where it is"
+            )
+        case Home.MADE:
+            yield config
+            if not is_quiet:
+                print(f"(made a new home at {config.home})", file=sys.stderr)
+        case Home.SPARED:
+            with TemporaryDirectory(prefix="pillarbox-") as folder:
+                yield replace(config, home=Path(folder), database_url=None, secret_key_file=None)
 
 
 def print_json(told: Any) -> None:

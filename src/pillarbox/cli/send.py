@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pillarbox.cli.exits import Exit, Usage
-from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 
 if TYPE_CHECKING:
     from pillarbox.client.answers import Message
@@ -140,7 +140,7 @@ def send(
             _show_receipt(message, box, everywhere)
         return message
 
-    message = ask(everywhere, work, deliver=handling.wait)
+    message = ask(everywhere, work, deliver=handling.wait, home=Home.MADE)
     if everywhere.json:
         print_json(message.json)
     return Exit.NOT_WELL if handling.wait and not message.is_relayed else Exit.DONE

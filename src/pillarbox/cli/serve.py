@@ -11,7 +11,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from pillarbox import __version__
+from pillarbox.base import runfile
 from pillarbox.base.config import Config
+from pillarbox.base.db.location import is_postgresql, sqlite_path
+from pillarbox.base.errors import Unusable
 from pillarbox.cli.exits import Usage
 from pillarbox.cli.options import NOTHING, Everywhere, group
 
@@ -39,6 +42,7 @@ def serve(
     read_parts(only)
     config = everywhere.load()
     start_logging(config.log)
+    _refuse_a_second(config)
     _run(config)
 
 
@@ -52,6 +56,15 @@ def read_parts(only: str | None) -> frozenset[str]:
     if not named >= _TOGETHER:
         raise Usage("a SQLite database belongs to one process: http and worker go together")
     return named
+
+
+def _refuse_a_second(config: Config) -> None:
+    """Raises Unusable naming the server that runs on this home."""
+    if is_postgresql(config.database):
+        return
+    database = sqlite_path(config.database)
+    if server := runfile.find(config.home, database):
+        raise Unusable(f"{config.home} is already served at {server.url}/ (pid {server.pid})")
 
 
 def banner(url: str, config: Config, program: str) -> str:

@@ -13,8 +13,8 @@ from pillarbox.base.errors import Invalid, Rejected
 def test_nothing_needs_to_be_set() -> None:
     config = load({})
 
-    assert config == Config()
-    assert config.database == "sqlite:///.pillarbox/pillarbox.db"
+    assert config == Config(home=Path.cwd() / ".pillarbox")
+    assert config.database == f"sqlite:///{Path.cwd()}/.pillarbox/pillarbox.db"
     assert str(config.http) == "127.0.0.1:8425"
     assert config.public_url == "http://127.0.0.1:8425"
 
