@@ -24,7 +24,8 @@ from pillarbox.queue.message import Message
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.state import FINAL, DeliveryState
 from pillarbox.relays.change import RelayChange
-from pillarbox.relays.registry import Decision, Registry, Relay
+from pillarbox.relays.registry import Registry
+from pillarbox.relays.versions import Decision, Relay
 from support.databases import open_database
 
 

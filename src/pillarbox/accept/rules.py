@@ -13,7 +13,8 @@ from pillarbox.mail.draft import Draft
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.queue.streams import STREAMS, TRANSACTIONAL, Stream, stream_named
-from pillarbox.relays.registry import Registry, Relay
+from pillarbox.relays.registry import Registry
+from pillarbox.relays.versions import Relay
 
 MAX_TAGS = 20
 MAX_METADATA = 50  # pairs
@@ -88,14 +89,19 @@ def with_defaults(draft: Mapping[str, Any], relay: Relay) -> dict[str, Any]:
     return parts
 
 
-def _time_problems(
-    submission: Submission, expires_at: datetime, now: datetime
-) -> Iterator[Invalid]:
-    send_at = submission.send_at
+def send_at_problems(send_at: datetime | None, now: datetime) -> Iterator[Invalid]:
+    """A minute in the past is forgiven: clocks differ."""
     if send_at is not None and send_at < now - timedelta(minutes=1):
         yield Invalid("send_at is in the past; leave it out to send now", field="send_at")
     if send_at is not None and send_at > now + MAX_AHEAD:
         yield Invalid(f"send_at is more than {MAX_AHEAD.days} days ahead", field="send_at")
+
+
+def _time_problems(
+    submission: Submission, expires_at: datetime, now: datetime
+) -> Iterator[Invalid]:
+    send_at = submission.send_at
+    yield from send_at_problems(send_at, now)
     if submission.expires_at is None:
         return  # it follows send_at
     if expires_at <= now:

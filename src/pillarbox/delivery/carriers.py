@@ -21,8 +21,8 @@ from pillarbox.mail.content import Content
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Relayed, Stage
 from pillarbox.mail.reply import Reply
 from pillarbox.queue.message import Claim, SessionFacts
-from pillarbox.relays.registry import Relay
 from pillarbox.relays.relay import RelayKind, Secrets, credentials, endpoint
+from pillarbox.relays.versions import Relay
 from pillarbox.smtp.session import Session, open_session
 from pillarbox.smtp.transcript import Transcript
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome
 from pillarbox.relays.classify import Suspends, Verdict, Where, classify
 from pillarbox.relays.pacing import Complaint
-from pillarbox.relays.registry import Relay
 from pillarbox.relays.suspension import Trouble
+from pillarbox.relays.versions import Relay
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pillarbox.base.clock import Clock
 from pillarbox.delivery.carriers import Carrier
-from pillarbox.relays.registry import Relay
+from pillarbox.relays.versions import Relay
 
 _IDLE_SECONDS = 20  # servers close idle sessions; we are gone before they are
 

@@ -28,7 +28,8 @@ from pillarbox.queue.claim import Ticket
 from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFacts
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.record import answer_of
-from pillarbox.relays.registry import Registry, Relay
+from pillarbox.relays.registry import Registry
+from pillarbox.relays.versions import Relay
 
 _LINGER_SECONDS = 0.5
 _AHEAD = 4  # claims a session may have waiting behind the one it carries

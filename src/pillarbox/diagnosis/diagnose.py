@@ -26,7 +26,7 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Failed, Stage
 from pillarbox.relays.change import RelayChange, Replace
 from pillarbox.relays.defaults import settle
-from pillarbox.relays.registry import Registry, Relay
+from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import (
     FALLBACK_EHLO_NAME,
     RelayKind,
@@ -36,6 +36,7 @@ from pillarbox.relays.relay import (
     credentials,
     endpoint,
 )
+from pillarbox.relays.versions import Relay
 from pillarbox.smtp.endpoint import Deadlines
 from pillarbox.smtp.transcript import Transcript
 

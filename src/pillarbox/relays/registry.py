@@ -7,11 +7,9 @@ look, because the version number is part of what sessions are borrowed by.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -22,57 +20,39 @@ from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
-from pillarbox.journal.events import Event, RelayAdded, RelayChanged, RelayRemoved
+from pillarbox.journal.events import RelayAdded, RelayChanged, RelayRemoved
 from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.difference import difference, dropped_secrets
-from pillarbox.relays.pacing import Slowdown
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot
-from pillarbox.relays.suspension import Rest
-from pillarbox.relays.tables import relay_versions, relays
+from pillarbox.relays.tables import relays
+from pillarbox.relays.versions import (
+    Decision,
+    Relay,
+    Sealed,
+    all_relays,
+    is_current,
+    refuse_taken_name,
+    store_version,
+)
 
 SANDBOX = "sandbox"
 
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A secret as the database has it: for its destination only, and never shown."""
-
-    octets: bytes
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Relay:
-    """A relay at one version. checked_well is None until this version has been diagnosed."""
-
-    id: str
-    name: str
-    version: int
-    is_default: bool
-    settings: RelaySettings
-    sealed: Mapping[Slot, Sealed]
-    changed_at: datetime
-    checked_at: datetime | None = None
-    checked_well: bool | None = None
-    rest: Rest | None = None
-    slowdown: Slowdown | None = None
-
-    def connections(self, now: datetime) -> int:
-        """How many sessions it gets now: those of its settings, fewer after a complaint."""
-        return pacing.connections_allowed(self.slowdown, self.settings.max_connections, now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A change that somebody decided on. expected_version None means whatever is there."""
-
-    change: RelayChange
-    principal: str
-    expected_version: int | None = None
-    make_default: bool = False
+_MANNERS = frozenset(
+    {
+        "name",
+        "from",
+        "reply_to",
+        "headers",
+        "max_connections",
+        "messages_per_minute",
+        "messages_per_connection",
+        "connection_age_seconds",
+    }
+)
+"""A change of these alone cannot cure a relay that rests."""
 
 
 class Registry:
@@ -87,7 +67,7 @@ class Registry:
 
     async def load(self) -> None:
         """Read every relay; on the first start, make the sandbox."""
-        self._known = await self._database.read(_all)
+        self._known = await self._database.read(all_relays)
         if not self._known:
             await self._make_sandbox()
 
@@ -97,7 +77,7 @@ class Registry:
         try:
             await self.add(decision)
         except Conflict:  # another process, starting at the same moment, has made it
-            self._known = await self._database.read(_all)
+            self._known = await self._database.read(all_relays)
 
     def all(self) -> list[Relay]:
         """All relays by name, the default first."""
@@ -147,9 +127,10 @@ class Registry:
         event = RelayAdded(relay_id=new.id, principal=decision.principal, relay=name)
 
         def store(connection: Connection) -> dict[str, Relay]:
+            refuse_taken_name(connection, new)
             row = {"id": new.id, "name": name, "version": 1, "created_at": now}
             connection.execute(insert(relays), row)
-            return _committed(connection, new, decision, event)
+            return store_version(connection, new, decision, event)
 
         self._known = await self._database.write(store)
         return self._known[new.id]
@@ -181,11 +162,13 @@ class Registry:
         def store(connection: Connection) -> dict[str, Relay]:
             renamed = update(relays).where(relays.c.id == old.id, relays.c.version == old.version)
             values = {"version": new.version, "name": new.name}
+            refuse_taken_name(connection, new)
             if not connection.execute(renamed.values(values)).rowcount:
                 raise Conflict("somebody changed this relay at the same moment; look at it again")
-            suspension.resume(connection, old.id, new.name, new.changed_at)
-            pacing.forget(connection, old.id)
-            return _committed(connection, new, decision, event)
+            if not _MANNERS.issuperset(fields):
+                suspension.resume(connection, old.id, new.name, new.changed_at)
+                pacing.forget(connection, old.id)
+            return store_version(connection, new, decision, event)
 
         self._known = await self._database.write(store)
         return self._known[old.id]
@@ -204,10 +187,13 @@ class Registry:
         event = RelayRemoved(relay_id=relay.id, principal=principal, relay=relay.name)
 
         def drop(connection: Connection) -> dict[str, Relay]:
+            unless_default = relays.c.is_default.is_(False)
+            gone = connection.execute(delete(relays).where(relays.c.id == relay.id, unless_default))
+            if not gone.rowcount:
+                raise Conflict("somebody made this the default relay, or removed it, just now")
             control.hold_of_relay(connection, relay.id, principal, now)
-            connection.execute(delete(relays).where(relays.c.id == relay.id))
             journal.write(connection, [(now, event)])
-            return _all(connection)
+            return all_relays(connection)
 
         self._known = await self._database.write(drop)
 
@@ -222,9 +208,9 @@ class Registry:
                 "checked_well": is_well,
             }
             connection.execute(update(relays).where(relays.c.id == relay.id).values(checked))
-            if is_well:
+            if is_well and is_current(connection, relay):
                 suspension.resume(connection, relay.id, relay.name, now)
-            return _all(connection)
+            return all_relays(connection)
 
         self._known = await self._database.write(note)
 
@@ -236,7 +222,7 @@ class Registry:
             version = select(relays.c.version).where(relays.c.id == trouble.relay_id)
             if connection.scalar(version) == trouble.relay_version:
                 suspension.rest(connection, trouble, now)
-            return _all(connection)
+            return all_relays(connection)
 
         self._known = await self._database.write(note)
 
@@ -245,8 +231,9 @@ class Registry:
         now = self._clock.now()
 
         def note(connection: Connection) -> dict[str, Relay]:
-            suspension.resume(connection, relay.id, relay.name, now)
-            return _all(connection)
+            if is_current(connection, relay):
+                suspension.resume(connection, relay.id, relay.name, now)
+            return all_relays(connection)
 
         self._known = await self._database.write(note)
 
@@ -257,7 +244,7 @@ class Registry:
         def end(connection: Connection) -> dict[str, Relay]:
             suspension.resume(connection, relay.id, relay.name, now, principal=principal)
             pacing.forget(connection, relay.id)
-            return _all(connection)
+            return all_relays(connection)
 
         self._known = await self._database.write(end)
         return self._known[relay.id]
@@ -271,7 +258,7 @@ class Registry:
         def note(connection: Connection) -> dict[str, Relay]:
             most = {each.id: (each.name, each.settings.max_connections) for each in slowed}
             pacing.recover(connection, most, now)
-            return _all(connection)
+            return all_relays(connection)
 
         self._known = await self._database.write(note)
 
@@ -329,66 +316,4 @@ def _explained(problem: Invalid, old: RelaySettings, lost: tuple[Slot, ...]) -> 
     where = f"{old.host}:{old.port}" if old.host else "another destination"
     return Invalid(
         f"{problem}: the stored one is only good for {where} as it was set up", field=problem.field
-    )
-
-
-def _committed(
-    connection: Connection, new: Relay, decision: Decision, event: Event
-) -> dict[str, Relay]:
-    connection.execute(
-        insert(relay_versions),
-        {
-            "relay_id": new.id,
-            "version": new.version,
-            "settings": new.settings.to_json(),
-            "secrets": {slot.value: _written(sealed) for slot, sealed in new.sealed.items()},
-            "changed_at": new.changed_at,
-            "principal": decision.principal,
-        },
-    )
-    if decision.make_default:
-        connection.execute(update(relays).values(is_default=relays.c.id == new.id))
-    journal.write(connection, [(new.changed_at, event)])
-    return _all(connection)
-
-
-def _all(connection: Connection) -> dict[str, Relay]:
-    current = select(relays, relay_versions).join(
-        relay_versions,
-        (relay_versions.c.relay_id == relays.c.id) & (relay_versions.c.version == relays.c.version),
-    )
-    resting, slowed = suspension.rests(connection), pacing.slowdowns(connection)
-    return {
-        row.id: _relay(row, resting.get(row.id), slowed.get(row.id))
-        for row in connection.execute(current)
-    }
-
-
-def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
-    is_checked = row.checked_version == row.version
-    return Relay(
-        id=row.id,
-        name=row.name,
-        version=row.version,
-        is_default=row.is_default,
-        settings=RelaySettings.from_json(row.settings),
-        sealed={Slot(slot): _read(sealed) for slot, sealed in row.secrets.items()},
-        changed_at=row.changed_at,
-        checked_at=row.checked_at if is_checked else None,
-        checked_well=row.checked_well if is_checked else None,
-        rest=rest,
-        slowdown=slowdown,
-    )
-
-
-def _written(sealed: Sealed) -> dict[str, str]:
-    return {
-        "sealed": base64.b64encode(sealed.octets).decode(),
-        "updated_at": sealed.updated_at.isoformat(),
-    }
-
-
-def _read(written: dict[str, str]) -> Sealed:
-    return Sealed(
-        base64.b64decode(written["sealed"]), datetime.fromisoformat(written["updated_at"])
     )

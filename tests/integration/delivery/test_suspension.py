@@ -10,7 +10,7 @@ import pytest
 
 from pillarbox.queue.state import DeliveryState
 from pillarbox.relays.change import RelayChange
-from pillarbox.relays.registry import Decision, Relay
+from pillarbox.relays.versions import Decision, Relay
 from support.counting_relay import counting_relay
 from support.house import House, delivering, open_house
 

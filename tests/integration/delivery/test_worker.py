@@ -10,7 +10,7 @@ import pytest
 
 from pillarbox.queue.state import DeliveryState
 from pillarbox.relays.change import RelayChange
-from pillarbox.relays.registry import Decision
+from pillarbox.relays.versions import Decision
 from support.house import House, delivering, open_house
 from support.ledger_relay import LedgerRelay, Options, ledger_relay
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pillarbox.relays.pacing import Complaint
-from pillarbox.relays.registry import Relay
 from pillarbox.relays.suspension import Trouble
+from pillarbox.relays.versions import Relay
 from support.desk import HELLO, Counter
 
 CANARY = "canary-7f3a91-secret"

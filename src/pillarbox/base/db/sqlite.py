@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from pillarbox.base.clock import Clock, SystemClock
@@ -81,8 +81,11 @@ class SqliteDatabase:
             raise Unavailable("the database is closed")
 
         def reading() -> T:
-            with self._readers.connect() as connection, connection.begin():
-                return work(connection)
+            try:
+                with self._readers.connect() as connection, connection.begin():
+                    return work(connection)
+            except DBAPIError as error:
+                raise Unavailable(f"the database could not be read: {error.orig}") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._reading, reading)
 
@@ -134,8 +137,8 @@ class SqliteDatabase:
                     pair for work, group in round_.items() for pair in self._run(work, group)
                 ]
                 await loop.run_in_executor(self._committing, self._commit)
-            except (SQLAlchemyError, sqlite3.Error) as error:
-                self._abandon(jobs, error)
+            except (SQLAlchemyError, sqlite3.Error, _RoundLost) as error:
+                self._abandon(jobs, error.cause if isinstance(error, _RoundLost) else error)
                 continue
             for future, answer in answers:
                 _settle(future, answer)
@@ -144,9 +147,11 @@ class SqliteDatabase:
         """Results in order, or, when the shared call fails, each item's own result or error."""
         try:
             results = self._guarded(work, [item for item, _ in jobs])
+        except _RoundLost:
+            raise
         except Exception as error:  # noqa: BLE001  handed to the caller, whose error it is
             if len(jobs) == 1:
-                return [(jobs[0][1], error)]
+                return [(jobs[0][1], _told(error))]
             return [answer for job in jobs for answer in self._run(work, [job])]
         return [(future, result) for (_, future), result in zip(jobs, results, strict=True)]
 
@@ -154,7 +159,11 @@ class SqliteDatabase:
         self._transact.execute("SAVEPOINT work")
         try:
             results = work(self._connection, items)
-        except BaseException:
+        except BaseException as error:
+            if not self._transact.in_transaction or _is_disk_error(error):
+                # A full disk undoes everything, not only this work. Whoever goes on from
+                # here would write outside any transaction.
+                raise _RoundLost(error) from error
             self._transact.execute("ROLLBACK TO work")
             self._transact.execute("RELEASE work")
             raise
@@ -164,13 +173,13 @@ class SqliteDatabase:
     def _commit(self) -> None:
         self._transact.execute("COMMIT")
 
-    def _abandon(self, jobs: list[Job], error: Exception) -> None:
+    def _abandon(self, jobs: list[Job], error: BaseException) -> None:
         """
         The round is undone. After a failed sync nobody knows what the disk holds, so a
         disk error ends the writing for good (fsync is never retried); a full disk does not.
         """
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if "disk I/O error" in str(cause):
+        if _is_disk_error(error):
             self._fail(cause)
         try:
             if self._transact.in_transaction:
@@ -183,6 +192,26 @@ class SqliteDatabase:
     def _fail(self, cause: object) -> None:
         self._broken = f"the database could not be written and is closed to new work: {cause}"
         self._failure.set()
+
+
+class _RoundLost(Exception):
+    """The whole transaction is gone, with everybody's changes."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _is_disk_error(error: BaseException) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, sqlite3.Error) and "disk I/O error" in str(cause)
+
+
+def _told(error: Exception) -> Exception:
+    """What the caller gets: its own error, or that the database could not do it now."""
+    if isinstance(error, OperationalError):
+        return Unavailable(f"nothing was stored: {error.orig}")
+    return error
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
@@ -210,9 +239,16 @@ def _engine(path: Path, *, writes: bool) -> Engine:
         return connection
 
     if writes:
-        return create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+        return create_engine(
+            "sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True
+        )
     return create_engine(
-        "sqlite://", creator=connect, poolclass=QueuePool, pool_size=_READERS, max_overflow=0
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=_READERS,
+        max_overflow=0,
+        hide_parameters=True,
     )
 
 

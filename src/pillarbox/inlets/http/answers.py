@@ -33,8 +33,9 @@ from pillarbox.journal.journal import Entry
 from pillarbox.queue.browse import History, PastAttempt, PastSession
 from pillarbox.queue.message import Delivery, Message
 from pillarbox.relays.presets import Preset
-from pillarbox.relays.registry import Registry, Relay
+from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import FIELD_NAMES, RelayKind, Slot
+from pillarbox.relays.versions import Relay
 
 _OF_ALL_KINDS = frozenset({"kind", "from", "reply_to", "headers"})
 _SHOWN_OF = {
@@ -95,6 +96,7 @@ def show_message(message: Message, registry: Registry) -> MessageBrief:
         "created_at": moment(message.accepted_at),
         "tags": list(message.tags),
         "metadata": message.metadata,
+        "resent_from": message.resent_from,
         "deliveries": [show_delivery(each) for each in message.deliveries],
     }
 
@@ -134,6 +136,7 @@ def show_story(
         "reverse_path": message.reverse_path,
         "message_id": message.message_id_header,
         "size": message.size,
+        "resent_as": list(history.resent_as),
         "attempts": [_show_attempt(each) for each in history.attempts],
         "sessions": [_show_session(each) for each in history.sessions],
         "events": [show_event(each) for each in events],

@@ -33,7 +33,7 @@ from pillarbox.inlets.http.reading.relay import (
     read_decision,
     read_probe,
 )
-from pillarbox.relays.registry import Relay
+from pillarbox.relays.versions import Relay
 
 router = APIRouter(prefix="/v1/relays", tags=["relays"])
 

@@ -12,8 +12,8 @@ from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
 from pillarbox.relays.change import RelayChange
 from pillarbox.relays.fields import READERS
-from pillarbox.relays.registry import Decision
 from pillarbox.relays.relay import Auth, RelayKind, Slot
+from pillarbox.relays.versions import Decision
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')

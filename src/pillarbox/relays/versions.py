@@ -1,0 +1,144 @@
+"""
+A relay at one version, as everybody sees it, and the rows that it is kept in.
+
+The settings of every version stay. Its secrets stay only while it is the current one, so
+what was cleared is gone.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.journal import journal
+from pillarbox.journal.events import Event
+from pillarbox.relays import pacing, suspension
+from pillarbox.relays.change import RelayChange
+from pillarbox.relays.pacing import Slowdown
+from pillarbox.relays.relay import RelaySettings, Slot
+from pillarbox.relays.suspension import Rest
+from pillarbox.relays.tables import relay_versions, relays
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret as the database has it: for its destination only, and never shown."""
+
+    octets: bytes
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay:
+    """A relay at one version. checked_well is None until this version has been diagnosed."""
+
+    id: str
+    name: str
+    version: int
+    is_default: bool
+    settings: RelaySettings
+    sealed: Mapping[Slot, Sealed]
+    changed_at: datetime
+    checked_at: datetime | None = None
+    checked_well: bool | None = None
+    rest: Rest | None = None
+    slowdown: Slowdown | None = None
+
+    def connections(self, now: datetime) -> int:
+        """How many sessions it gets now: those of its settings, fewer after a complaint."""
+        return pacing.connections_allowed(self.slowdown, self.settings.max_connections, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A change that somebody decided on. expected_version None means whatever is there."""
+
+    change: RelayChange
+    principal: str
+    expected_version: int | None = None
+    make_default: bool = False
+
+
+def refuse_taken_name(connection: Connection, relay: Relay) -> None:
+    """Asked again inside the transaction: two people may think of one name at one moment."""
+    same = select(relays.c.id).where(relays.c.name == relay.name, relays.c.id != relay.id)
+    if connection.scalar(same) is not None:
+        raise Rejected([Invalid(f"there is a relay named “{relay.name}” already", field="name")])
+
+
+def is_current(connection: Connection, relay: Relay) -> bool:
+    """What was learnt of a version says nothing about the next one."""
+    version = select(relays.c.version).where(relays.c.id == relay.id)
+    return bool(connection.scalar(version) == relay.version)
+
+
+def store_version(
+    connection: Connection, new: Relay, decision: Decision, event: Event
+) -> dict[str, Relay]:
+    connection.execute(
+        insert(relay_versions),
+        {
+            "relay_id": new.id,
+            "version": new.version,
+            "settings": new.settings.to_json(),
+            "secrets": {slot.value: _written(sealed) for slot, sealed in new.sealed.items()},
+            "changed_at": new.changed_at,
+            "principal": decision.principal,
+        },
+    )
+    superseded = update(relay_versions).where(
+        relay_versions.c.relay_id == new.id, relay_versions.c.version < new.version
+    )
+    connection.execute(superseded.values(secrets={}))
+    if decision.make_default:
+        connection.execute(update(relays).values(is_default=relays.c.id == new.id))
+    journal.write(connection, [(new.changed_at, event)])
+    return all_relays(connection)
+
+
+def all_relays(connection: Connection) -> dict[str, Relay]:
+    current = select(relays, relay_versions).join(
+        relay_versions,
+        (relay_versions.c.relay_id == relays.c.id) & (relay_versions.c.version == relays.c.version),
+    )
+    resting, slowed = suspension.rests(connection), pacing.slowdowns(connection)
+    return {
+        row.id: _relay(row, resting.get(row.id), slowed.get(row.id))
+        for row in connection.execute(current)
+    }
+
+
+def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
+    is_checked = row.checked_version == row.version
+    return Relay(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        is_default=row.is_default,
+        settings=RelaySettings.from_json(row.settings),
+        sealed={Slot(slot): _read(sealed) for slot, sealed in row.secrets.items()},
+        changed_at=row.changed_at,
+        checked_at=row.checked_at if is_checked else None,
+        checked_well=row.checked_well if is_checked else None,
+        rest=rest,
+        slowdown=slowdown,
+    )
+
+
+def _written(sealed: Sealed) -> dict[str, str]:
+    return {
+        "sealed": base64.b64encode(sealed.octets).decode(),
+        "updated_at": sealed.updated_at.isoformat(),
+    }
+
+
+def _read(written: dict[str, str]) -> Sealed:
+    return Sealed(
+        base64.b64decode(written["sealed"]), datetime.fromisoformat(written["updated_at"])
+    )
