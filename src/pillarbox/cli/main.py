@@ -28,6 +28,8 @@ COMMANDS = {
     "events": "What happened: list, follow.",
     "key": "Keys for the API: create, list, revoke.",
     "doctor": "Look the installation over.",
+    "backup": "Copy the database to a file, while everything goes on.",
+    "restore": "Put a backup in place. What waits in it is held.",
     "db": "The database: upgrade.",
 }
 """Every command and its sentence. The module of the same name in this package has its `app`."""

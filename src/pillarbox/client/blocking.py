@@ -161,6 +161,22 @@ class BlockingJournal:
         return self._portal.run(self._journal.list(after=after, limit=limit))
 
 
+class BlockingRestored:
+    """Mail that is held because its database was put back from a backup."""
+
+    def __init__(self, portal: Portal, restored: calls.Restored) -> None:
+        self._portal = portal
+        self._restored = restored
+
+    def held(self) -> int:
+        """How many deliveries a restore holds."""
+        return self._portal.run(self._restored.held())
+
+    def release(self) -> int:
+        """Let all of them go; how many. What was sent since the backup is sent again."""
+        return self._portal.run(self._restored.release())
+
+
 class BlockingProviders:
     """Providers whose relays we know."""
 
@@ -201,6 +217,7 @@ class BlockingPillarbox:
         self.relays = BlockingRelays(self._portal, self._box.relays)
         self.keys = BlockingKeys(self._portal, self._box.keys)
         self.journal = BlockingJournal(self._portal, self._box.journal)
+        self.restored = BlockingRestored(self._portal, self._box.restored)
         self.providers = BlockingProviders(self._portal, self._box.providers)
         return self
 

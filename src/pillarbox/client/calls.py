@@ -181,6 +181,18 @@ class Journal(Calls):
         return read_page(Event, await page(self._connection, after, limit))
 
 
+class Restored(Calls):
+    """Mail that is held because its database was put back from a backup."""
+
+    async def held(self) -> int:
+        """How many deliveries a restore holds."""
+        return int((await self._json(Call("GET", "/v1/restored")))["held"])
+
+    async def release(self) -> int:
+        """Let all of them go; how many. What was sent since the backup is sent again."""
+        return int((await self._json(Call("POST", "/v1/restored/release")))["released"])
+
+
 class Providers(Calls):
     """Providers whose relays we know."""
 

@@ -19,7 +19,7 @@ from pillarbox.base.errors import Invalid
 from pillarbox.base.http import Http
 from pillarbox.client import local
 from pillarbox.client.answers import Event, Message
-from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays
+from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, Restored
 from pillarbox.client.connection import Connection
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
@@ -58,6 +58,7 @@ class Pillarbox:
         self.keys = Keys(connection)
         self.journal = Journal(connection)
         self.providers = Providers(connection)
+        self.restored = Restored(connection)
         return self
 
     async def __aexit__(self, *_: object) -> None:

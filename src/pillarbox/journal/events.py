@@ -239,6 +239,15 @@ class KeyRevoked(Event):
     key: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseRestored(Event):
+    """A backup was put in place. What waited in it is held; ids of events leap ahead."""
+
+    name: ClassVar[str] = "database.restored"
+
+    held: int
+
+
 def catalogue() -> dict[str, type[Event]]:
     """Every event by its name."""
     return {kind.name: kind for kind in Event.__subclasses__()}

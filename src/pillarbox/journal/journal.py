@@ -50,6 +50,8 @@ Index("events_by_at", events.c.at)
 
 _IN_FLIGHT = timedelta(seconds=15)  # longer than a transaction of ours may take
 
+LEAP = 1_000_000_000  # more events than happen between a backup and the loss
+
 _EVENTS = Prepared(insert(events))
 _COMMON = tuple(field.name for field in fields(Event))
 
@@ -70,7 +72,7 @@ class Entry:
 
 def write(connection: Connection, happened: Sequence[tuple[datetime, Event]]) -> None:
     """In the caller's transaction: a change and its event are committed together or not at all."""
-    _EVENTS.run(connection, [_row(at, event) for at, event in happened])
+    _EVENTS.run(connection, [row_of(at, event) for at, event in happened])
 
 
 def of_message(connection: Connection, message_id: str) -> list[Entry]:
@@ -114,7 +116,8 @@ def forget_before(connection: Connection, moment: datetime) -> int:
     return connection.execute(events.delete().where(events.c.at < moment)).rowcount
 
 
-def _row(at: datetime, event: Event) -> dict[str, Any]:
+def row_of(at: datetime, event: Event) -> dict[str, Any]:
+    """The event as its row, without an id."""
     row = {name: getattr(event, name) for name in _COMMON}
     facts = {
         field.name: getattr(event, field.name)

@@ -15,7 +15,16 @@ from pillarbox import __version__
 from pillarbox.base.config import Listen
 from pillarbox.base.errors import PillarboxError, Unusable
 from pillarbox.inlets.http import docs, openapi, problems, static
-from pillarbox.inlets.http.api import events, health, keys, messages, metrics, providers, relays
+from pillarbox.inlets.http.api import (
+    events,
+    health,
+    keys,
+    messages,
+    metrics,
+    providers,
+    relays,
+    restored,
+)
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.console import captured, message, overview
 from pillarbox.inlets.http.console import relays as relay_page
@@ -23,7 +32,7 @@ from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.gate import Gate
 from pillarbox.inlets.http.streams import Streams
 
-_API = (messages, relays, keys, providers, events, health, metrics)
+_API = (messages, relays, keys, providers, events, restored, health, metrics)
 _PAGES = (overview, message, captured, relay_page, docs, static)
 _ROUTES = (*_API, *_PAGES)
 
