@@ -97,15 +97,28 @@ class Wire(asyncio.Protocol):
         return self._replies.popleft() if self._replies else self._loss()
 
     async def pour(self, pieces: Iterable[bytes], seconds: float) -> Reply | Lost | None:
-        """Write content no faster than the relay reads; each block has its own deadline."""
+        """
+        Write content no faster than the relay reads; each block has its own deadline.
+
+        Returns when all of it has left us: what comes next does not wait behind it.
+        """
         for piece in pieces:
-            self._deadline = self._loop.time() + seconds
-            while self._is_paused and self.early is None:
-                await self._wait()
+            await self._has_room(seconds)
             if self.early is not None:
                 return self.early
             self.transport.write(piece)
+        if self.lost is None:
+            self.transport.set_write_buffer_limits(0)
+            await self._has_room(seconds)
+        if self.lost is None:
+            self.transport.set_write_buffer_limits(_HIGH_WATER)
         return self.early
+
+    async def _has_room(self, seconds: float) -> None:
+        """Wait until writing goes on, the relay speaks, or the deadline ends the connection."""
+        self._deadline = self._loop.time() + seconds
+        while self._is_paused and self.early is None:
+            await self._wait()
 
     async def upgrade(self, context: ssl.SSLContext, name: str, seconds: float) -> Lost | None:
         """STARTTLS. What the relay said before it, in the clear, ends it (RFC 3207 §6)."""
