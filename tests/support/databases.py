@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pillarbox.base.db.database import Database
+from pillarbox.base.db.dsn import Dsn
 from pillarbox.base.db.open import OpenDatabase
-from support.postgres import shared_postgres
+from pillarbox.base.db.upgrade_postgres import upgrade
+from support.postgres import Postgres, shared_postgres
 
 KINDS = ("sqlite", "postgresql")
 
@@ -27,5 +30,18 @@ async def database_url(kind: str, folder: Path) -> str:
         return f"sqlite:///{folder / 'pillarbox.db'}"
     note = folder / "database.url"
     if not note.exists():
-        note.write_text(await shared_postgres().create())
+        note.write_text(await shared_postgres().create(template=await _template()))
     return note.read_text()
+
+
+async def _template() -> str:
+    """The name of an empty database of our version: copying one is quicker than migrating."""
+    server = shared_postgres()
+    if server not in _templates:
+        url = await server.create()
+        await upgrade(Dsn(url))
+        _templates[server] = urlsplit(url).path.removeprefix("/")
+    return _templates[server]
+
+
+_templates: dict[Postgres, str] = {}

@@ -55,6 +55,7 @@ class Dsn:
         return create_async_engine(
             "postgresql+asyncpg://",
             async_creator=connect,
+            hide_parameters=True,  # an error is logged, and parameters may be mail
             isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
             pool_size=connections,
             max_overflow=0,
