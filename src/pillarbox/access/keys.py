@@ -58,6 +58,13 @@ class Keys:
         """Read the keys that are in force."""
         self._digests = await self._database.read(_digests)
 
+    async def refresh(self) -> None:
+        """Notice what other processes changed. A change made here meanwhile is newer."""
+        before = self._digests
+        found = await self._database.read(_digests)
+        if self._digests is before:
+            self._digests = found
+
     async def create(self, name: str, principal: Principal) -> tuple[Key, str]:
         """A new key and its text, for whoever asked and nobody else. Raises Invalid."""
         name = name.strip()
@@ -74,7 +81,7 @@ class Keys:
             journal.write(connection, [(key.created_at, event)])
 
         await self._database.write(store)
-        self._digests[key.id] = digest
+        self._digests = self._digests | {key.id: digest}
         return key, text
 
     async def revoke(self, key_id: str, principal: Principal) -> Key:
@@ -92,7 +99,7 @@ class Keys:
                 journal.write(connection, [(now, event)])
 
         await self._database.write(mark)
-        self._digests.pop(key_id, None)
+        self._digests = {each: it for each, it in self._digests.items() if each != key_id}
         return await self.get(key_id)
 
     async def get(self, key_id: str) -> Key:

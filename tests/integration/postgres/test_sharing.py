@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from pillarbox.access.keys import Keys
+from pillarbox.access.principal import OPERATOR
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.db.clock import DatabaseClock
 from pillarbox.base.db.database import Database
-from pillarbox.base.errors import Conflict
+from pillarbox.base.errors import Conflict, Unauthenticated
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.queue.claim import LEASE
 from pillarbox.queue.message import Idempotency
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.state import DeliveryState
-from pillarbox.relays.registry import Registry
+from pillarbox.relays.change import RelayChange
+from pillarbox.relays.registry import Decision, Registry
 from support.clocks import HandClock
 from support.parcels import OK as RELAYED
 from support.parcels import RELAY, attempt, parcel
@@ -174,3 +177,43 @@ async def test_everybody_has_the_databases_time(both: tuple[Database, Database])
     assert one.is_shared
     assert other.is_shared
     assert abs(one.clock.now() - other.clock.now()) < timedelta(seconds=1)
+
+
+async def test_a_key_that_another_process_made_or_revoked_is_noticed(
+    both: tuple[Database, Database],
+) -> None:
+    clock = SystemClock()
+    here, there = (Keys(each, clock, Ids(clock)) for each in both)
+    key, text = await here.create("app", OPERATOR)
+
+    await there.refresh()
+    assert there.authenticate(text).id == key.id
+
+    await here.revoke(key.id, OPERATOR)
+    await there.refresh()
+    with pytest.raises(Unauthenticated):
+        there.authenticate(text)
+
+
+async def test_a_relay_that_another_process_changed_is_noticed(
+    both: tuple[Database, Database], tmp_path: Path
+) -> None:
+    """And what is changed here while looking is not forgotten."""
+    clock = SystemClock()
+    keyring = Keyring.load_or_create(tmp_path / "key")
+    here, there = (Registry(each, keyring, clock, Ids(clock)) for each in both)
+    await here.load()
+    await there.load()
+    change = RelayChange.read({"name": "trap", "kind": "sandbox"})
+
+    await here.add(Decision(change=change, principal="user:ann"))
+    await there.refresh()
+    assert there.get("trap").version == 1
+
+    more = RelayChange.read({"name": "more", "kind": "sandbox"})
+    await asyncio.gather(
+        *(there.refresh() for _ in range(5)),
+        there.add(Decision(change=more, principal="user:ann")),
+        *(there.refresh() for _ in range(5)),
+    )
+    assert there.get("more").version == 1
