@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pillarbox.accept.accept import Acceptance
+from pillarbox.accept.capacity import Capacity
 from pillarbox.access.keys import Keys
 from pillarbox.base import home, log, runfile
 from pillarbox.base.clock import SystemClock
@@ -73,6 +74,12 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
         equipment = Equipment(queue, registry, clock, ids, ehlo_name)
         supervisor = Supervisor(equipment, bell)
+        capacity = Capacity(
+            queue,
+            clock,
+            has_room=room_of(config.database, clock),
+            max_waiting=config.max_waiting,
+        )
         operator_token = token()
         desk = Desk(
             config=config,
@@ -81,7 +88,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             queue=queue,
             registry=registry,
             keys=keys,
-            acceptance=Acceptance(queue, registry, clock, ids, room_of(config.database, clock)),
+            acceptance=Acceptance(queue, registry, clock, ids, capacity),
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,

@@ -6,23 +6,19 @@ Steps 2 and 3 of docs/life-of-a-message.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from pillarbox.accept.rules import Checked
+from pillarbox.accept.capacity import Capacity
+from pillarbox.accept.prepare import parcel_of
+from pillarbox.accept.resend import Original, Resend, again
+from pillarbox.accept.rules import Checked, send_at_problems
 from pillarbox.accept.submission import Submission
 from pillarbox.base.clock import Clock
-from pillarbox.base.errors import PillarboxError, Rejected, TooLarge, Unavailable
+from pillarbox.base.errors import PillarboxError, Rejected, Unavailable
 from pillarbox.base.ids import Ids
-from pillarbox.mail.compose import compose
-from pillarbox.mail.draft import Draft
 from pillarbox.queue.message import Parcel, Receipt
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
-
-MAX_CONTENT = 25 * 1024 * 1024  # octets of a composed message
-_NO_ROOM = "the disk is nearly full, so nothing was stored. Mail is taken again when there is room"
-_LATER = timedelta(seconds=30)
 
 
 class Acceptance:
@@ -34,40 +30,75 @@ class Acceptance:
         registry: Registry,
         clock: Clock,
         ids: Ids,
-        has_room: Callable[[], bool] = lambda: True,
+        capacity: Capacity | None = None,
     ) -> None:
         self._queue = queue
-        self._has_room = has_room
+        self._capacity = capacity or Capacity(queue, clock)
         self._registry = registry
         self._clock = clock
         self._ids = ids
+
+    async def shortage(self) -> Unavailable | None:
+        """Why nothing new can be taken now, or None. To ask before a large body is read."""
+        return await self._capacity.shortage()
 
     async def accept(self, submission: Submission) -> Receipt:
         """
         Returns when the message is on stable storage.
 
         Raises Rejected with every problem and its field, TooLarge, or Mismatch when the
-        idempotency key came with another request before; Unavailable when the disk is
-        nearly full. Nothing is stored then.
+        idempotency key came with another request before; DiskFull and QueueFull when no
+        more can be taken, Unavailable when it could not be stored. Nothing is stored then.
         """
         now = self._clock.now()
         checked = Checked(submission, self._registry, now)
-        if checked.problems or checked.draft is None:
+        if checked.problems:
             return await self._earlier_receipt(submission, Rejected(checked.problems))
-        if not self._has_room():
-            return await self._earlier_receipt(
-                submission, Unavailable(_NO_ROOM, retry_after=_LATER)
-            )
-        parcel = self._compose(submission, checked, checked.draft, now)
-        return await self._queue.enqueue(parcel)
+        if shortage := await self._capacity.shortage():
+            return await self._earlier_receipt(submission, shortage)
+        return await self._store(parcel_of(submission, checked, now, self._ids))
 
     def preview(self, submission: Submission) -> bytes:
         """The octets that would be sent; nothing is stored. Raises as `accept` does."""
         now = self._clock.now()
         checked = Checked(submission, self._registry, now)
-        if checked.problems or checked.draft is None:
-            raise Rejected(checked.problems)
-        return self._compose(submission, checked, checked.draft, now).content.octets
+        return parcel_of(submission, checked, now, self._ids).content.octets
+
+    async def resend(self, wish: Resend) -> Receipt:
+        """
+        Store the message again as a new one, for the relay it went by, or the default one.
+
+        Raises NotFound, Rejected, Conflict, and what `accept` raises when it cannot be stored.
+        """
+        if wish.idempotency is not None:
+            key = wish.idempotency
+            receipt = await self._queue.find_key(key.scope, key.key, key.fingerprint)
+            if receipt is not None:
+                return receipt
+        message = await self._queue.message(wish.message_id)
+        gone = message.relay_id not in self._registry
+        relay_id = self._registry.default().id if gone else message.relay_id
+        octets = await self._queue.content_of(message.id)
+        parcel = again(Original(message, octets, relay_id), wish, self._clock.now(), self._ids)
+        if shortage := await self._capacity.shortage():
+            raise shortage
+        return await self._store(parcel)
+
+    async def reschedule(self, message_id: str, principal: str, send_at: datetime | None) -> int:
+        """
+        Send it at another moment, None for now; how many deliveries that concerns.
+
+        Raises NotFound, Rejected or Invalid for a moment that is none, Conflict when it is
+        too late for that.
+        """
+        if problems := list(send_at_problems(send_at, self._clock.now())):
+            raise Rejected(problems)
+        return await self._queue.reschedule(message_id, principal, send_at)
+
+    async def _store(self, parcel: Parcel) -> Receipt:
+        receipt = await self._queue.enqueue(parcel)
+        self._capacity.took(len(parcel.delivery_ids))
+        return receipt
 
     async def _earlier_receipt(self, submission: Submission, error: PillarboxError) -> Receipt:
         """What was accepted stays accepted when its send_at has passed, or the disk is full."""
@@ -77,42 +108,3 @@ class Acceptance:
             if receipt is not None:
                 return receipt
         raise error
-
-    def _compose(
-        self, submission: Submission, checked: Checked, draft: Draft, now: datetime
-    ) -> Parcel:
-        message_id = self._ids.new("msg")
-        header = f"<{message_id}@{_domain(draft)}>"
-        content = compose(draft, message_id=header, date=now)
-        if content.size > MAX_CONTENT:
-            raise TooLarge(
-                f"the message is {content.size:,} octets, with attachments in base64; we take "
-                f"{MAX_CONTENT:,}. Send a link instead of the file",
-                field="attachments",
-            )
-        envelope = draft.envelope()
-        return Parcel(
-            id=message_id,
-            accepted_at=now,
-            inlet=submission.inlet,
-            principal=str(submission.principal),
-            stream=checked.stream,
-            relay_id=checked.relay.id,
-            envelope=envelope,
-            content=content,
-            from_header=str(draft.from_),
-            subject=draft.subject,
-            message_id_header=header,
-            expires_at=checked.expires_at,
-            send_at=submission.send_at,
-            tags=submission.tags,
-            metadata=dict(submission.metadata),
-            delivery_ids=tuple(sorted(self._ids.new("dlv") for _ in envelope.forward_paths)),
-            idempotency=submission.idempotency,
-        )
-
-
-def _domain(draft: Draft) -> str:
-    """What follows the @ in Message-ID (RFC 5322 §3.6.4): the author's domain."""
-    domain = draft.from_.address.domain
-    return "pillarbox.invalid" if domain.startswith("[") else domain

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from pillarbox.base.errors import Invalid, Rejected
 
+MAX_WAITING = 5_000_000  # deliveries that are not at their end
+
 _PREFIX = "PILLARBOX_"
 
 Network = IPv4Network | IPv6Network
@@ -66,6 +68,12 @@ def _log_form(text: str) -> str:
     return text
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ValueError("it is a number of at least 1")
+    return int(text)
+
+
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(each.strip()) for each in text.split(",") if each.strip())
 
@@ -94,6 +102,9 @@ class Config:
     )
     allow_networks: tuple[Network, ...] = option(
         (), _networks, "Networks that tenants' relays may reach besides public ones, with commas."
+    )
+    max_waiting: int = option(
+        MAX_WAITING, _count, "How many deliveries may wait. At more, mail is refused for a while."
     )
     log: str = option("text", _log_form, "How log lines look: `text` or `json`.")
 

@@ -12,6 +12,8 @@ What can go wrong on our side of the counter.
     │   ├── Mismatch           an idempotency key came back with another request
     │   └── TooLarge           more octets than we or the relay take
     └── Unavailable        we cannot do it now; the same request may work later
+        ├── DiskFull           there is no room for more mail
+        ├── QueueFull          as much mail is waiting as we keep
         └── Unusable           the database or the key cannot be used until a person acts
 
 A failed delivery is not here. It is an ordinary result: see mail/outcome.py.
@@ -104,6 +106,18 @@ class Unavailable(PillarboxError):
     def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=5)) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DiskFull(Unavailable):
+    """There is no room for more mail. What is queued is still carried."""
+
+    code = "insufficient_storage"
+
+
+class QueueFull(Unavailable):
+    """As many deliveries are waiting as we keep. They are carried, and there is room again."""
+
+    code = "queue_full"
 
 
 class Unusable(Unavailable):

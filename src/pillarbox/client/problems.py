@@ -26,6 +26,8 @@ _BY_CODE = {
         errors.Conflict,
         errors.Mismatch,
         errors.TooLarge,
+        errors.DiskFull,
+        errors.QueueFull,
         errors.Unusable,
         Unavailable,
     )

@@ -128,6 +128,12 @@ def depth(connection: Connection) -> dict[tuple[str, DeliveryState], int]:
     }
 
 
+def waiting(connection: Connection) -> int:
+    """How many deliveries are not at their end."""
+    query = select(func.count()).where(deliveries.c.expires_at.is_not(None))
+    return connection.scalar(query) or 0
+
+
 def oldest_due(connection: Connection, now: datetime) -> datetime | None:
     """Since when the delivery that waits longest has been due."""
     due_at = select(func.min(deliveries.c.due_at)).where(deliveries.c.due_at <= now)

@@ -89,6 +89,10 @@ class Queue:
         """Every attempt of a message and the sessions they were made on."""
         return await self._database.read(lambda connection: browse.history(connection, message_id))
 
+    async def waiting(self) -> int:
+        """How many deliveries are not at their end."""
+        return await self._database.read(browse.waiting)
+
     async def cancel(self, message_id: str, principal: str) -> int:
         """Withdraw what has not left; how many. Raises NotFound, Conflict."""
         wish = Wish(message_id, principal, self._clock.now())

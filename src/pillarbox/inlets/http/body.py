@@ -30,10 +30,14 @@ _LARGE = 128 * 1024  # octets; above it, parsing would hold up other requests
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An object, without the top-level fields that could not be read; those are in faults."""
+    """
+    An object, without the top-level fields that could not be read; those are in faults.
+    whole has them still.
+    """
 
     fields: dict[str, Any]
     faults: tuple[Invalid, ...] = ()
+    whole: dict[str, Any] | None = None
 
 
 class _Doubled(dict[str, Any]):
@@ -118,7 +122,7 @@ def parse(octets: bytes) -> Parsed:
     if octets.count(b"[") + octets.count(b"{") > MAX_DEPTH:
         _check_depth(whole)
     if doubled or b"\\ud" in octets or b"\\uD" in octets:
-        return _without_faulty(whole)
+        return without_faulty(whole)
     return Parsed(whole)
 
 
@@ -177,11 +181,14 @@ def _check_depth(whole: dict[str, Any]) -> None:
     raise _too_deep()
 
 
-def _without_faulty(whole: dict[str, Any]) -> Parsed:
+def without_faulty(whole: dict[str, Any]) -> Parsed:
+    """The object as far as it can be read in one way only; faults are seen from it."""
     faults = tuple(_faulty(whole, ""))
     unread = {(fault.field or "").partition("/")[0] for fault in faults}
     return Parsed(
-        {name: value for name, value in whole.items() if pointer(name) not in unread}, faults
+        {name: value for name, value in whole.items() if pointer(name) not in unread},
+        faults,
+        whole,
     )
 
 

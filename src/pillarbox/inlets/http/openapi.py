@@ -18,6 +18,7 @@ from starlette.responses import Response
 from pillarbox.inlets.http.answers import answer
 from pillarbox.inlets.http.gate import OPEN
 from pillarbox.inlets.http.problems import MEDIA_TYPE
+from pillarbox.inlets.http.reading.batch import ITEM_SCHEMA
 from pillarbox.inlets.http.reading.message import MAILBOX_SCHEMA, MESSAGE_SCHEMA
 from pillarbox.inlets.http.schemas import Problem
 
@@ -35,6 +36,7 @@ _PROBLEMS = {
     415: "The body is not JSON.",
     422: "The request has mistakes; errors lists every one.",
     503: "Not possible now; Retry-After says when to ask again.",
+    507: "No room for more mail; Retry-After says when to ask again.",
 }
 _ALWAYS = (401, 503)
 _WITH_BODY = (400, 413, 415, 422)
@@ -93,6 +95,7 @@ def describe(app: FastAPI) -> Json:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= {"Mailbox": MAILBOX_SCHEMA, "MessageRequest": MESSAGE_SCHEMA}
+    schemas["BatchItem"] = ITEM_SCHEMA
     schemas |= _problem_schemas()
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     described["security"] = [{"key": []}]

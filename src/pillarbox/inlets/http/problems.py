@@ -21,10 +21,12 @@ from starlette.responses import Response
 from pillarbox.base.errors import (
     Conflict,
     Denied,
+    DiskFull,
     Invalid,
     Mismatch,
     NotFound,
     PillarboxError,
+    QueueFull,
     Refused,
     Rejected,
     TooLarge,
@@ -74,13 +76,23 @@ STATUS: dict[type[PillarboxError], tuple[int, str]] = {
     Rejected: (422, "The request has mistakes"),
     Refused: (422, "The request cannot be accepted"),  # and every other kind of it
     Busy: (503, "Busy"),
+    QueueFull: (503, "The queue is full"),
     Unusable: (503, "A person must act first"),
     Unavailable: (503, "Not possible now"),
+    DiskFull: (507, "No room for more mail"),
 }
 
 
 def respond(request_id: str, error: PillarboxError, *, field_is: str = "pointer") -> Response:
     """The answer to a request that failed. field_is names what `field` of the error means."""
+    body = problem_of(request_id, error, field_is=field_is)
+    return _response(body["status"], body, _headers(error))
+
+
+def problem_of(
+    request_id: str, error: PillarboxError, *, field_is: str = "pointer"
+) -> dict[str, Any]:
+    """The problem details of what was refused."""
     status, title = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     body: dict[str, Any] = {
         "type": f"{_TYPES}{error.code}",
@@ -95,7 +107,7 @@ def respond(request_id: str, error: PillarboxError, *, field_is: str = "pointer"
         body["errors"] = [_fault(each, field_is) for each in faults]
     if len(faults) > 1:
         body["detail"] = f"There are {len(faults)} mistakes in it. Nothing was stored."
-    return _response(status, body, _headers(error))
+    return body
 
 
 def respond_plain(request_id: str, status: int, detail: str, headers: Any = None) -> Response:

@@ -47,6 +47,7 @@ MessageBrief = TypedDict(
         "created_at": str,
         "tags": list[str],
         "metadata": dict[str, str],
+        "resent_from": str | None,
         "deliveries": list[DeliveryShown],
     },
 )
@@ -121,6 +122,7 @@ class MessageShown(MessageBrief):
     reverse_path: str | None
     message_id: str
     size: int
+    resent_as: list[str]
     attempts: list[AttemptShown]
     sessions: list[SessionShown]
     events: list[EventShown]
@@ -369,3 +371,24 @@ class Problem(TypedDict):
     code: str
     request_id: str
     errors: NotRequired[list[FaultShown]]
+
+
+class BatchResult(TypedDict):
+    """
+    What became of one message of a batch: with status 202 it is stored and `message` shows
+    it, otherwise `problem` says why not.
+    """
+
+    status: int
+    message: MessageBrief | None
+    problem: Problem | None
+    replayed: bool
+
+
+class BatchList(TypedDict):
+    """What became of each message, in the order of the request."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[BatchResult]

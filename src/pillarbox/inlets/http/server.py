@@ -16,6 +16,8 @@ from pillarbox.base.config import Listen
 from pillarbox.base.errors import PillarboxError, Unusable
 from pillarbox.inlets.http import docs, openapi, problems, static
 from pillarbox.inlets.http.api import (
+    batch,
+    changes,
     events,
     health,
     keys,
@@ -32,7 +34,7 @@ from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.gate import Gate
 from pillarbox.inlets.http.streams import Streams
 
-_API = (messages, relays, keys, providers, events, restored, health, metrics)
+_API = (batch, messages, changes, relays, keys, providers, events, restored, health, metrics)
 _PAGES = (overview, message, captured, relay_page, docs, static)
 _ROUTES = (*_API, *_PAGES)
 

@@ -1,4 +1,4 @@
-"""`/v1/messages`: hand over mail, look at it, withdraw it, try it again."""
+"""`/v1/messages`: hand over mail and look at it. What one may do to it is in changes.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from pillarbox.inlets.http.answers import (
     intake_of,
     listed,
     principal_of,
-    show_delivery,
     show_message,
     show_story,
 )
-from pillarbox.inlets.http.body import require_empty
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.openapi import problems, takes
 from pillarbox.inlets.http.reading.message import read_message
@@ -33,14 +31,14 @@ from pillarbox.queue.state import DeliveryState
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
-_KEY_HEADER = {
+KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "Your name for this request. A repeat gets the same answer, and no second mail.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-_REPLAYED = {
+REPLAYED = {
     "Idempotent-Replayed": {
         "description": "true when an earlier request with this key was answered so.",
         "schema": {"const": "true"},
@@ -66,27 +64,38 @@ class Filter(BaseModel):
     status_code=202,
     response_class=Response,
     openapi_extra=takes({"$ref": "#/components/schemas/MessageRequest"})
-    | {"parameters": [_KEY_HEADER]},
+    | {"parameters": [KEY_HEADER]},
     responses={
         200: {"model": schemas.Preview, "description": "With dry_run: nothing was stored."},
         202: {
             "model": schemas.MessageBrief,
             "description": "The message is on stable storage.",
-            "headers": _REPLAYED,
+            "headers": REPLAYED,
         },
-        **problems(body=True),
+        **problems(507, body=True),
     },
 )
 async def send(request: Request) -> Response:
     """Hand over a message. The answer comes when it is stored, before it is sent."""
     desk = desk_of(request)
-    parsed = await intake_of(request).json(request)
     key = request.headers.get("idempotency-key")
+    if key is None:
+        await require_capacity(desk)
+    parsed = await intake_of(request).json(request)
     ask = read_message(parsed, principal_of(request), key)
     if ask.dry_run:
         octets = desk.acceptance.preview(ask.submission)
         return answer({"content": octets.decode(errors="replace")})
     return await accepted(desk, await desk.acceptance.accept(ask.submission))
+
+
+async def require_capacity(desk: Desk) -> None:
+    """
+    Raises before the body is read, for requests that cannot be repeats: a repeat is answered
+    as the first request was, also when nothing new can be taken.
+    """
+    if shortage := await desk.acceptance.shortage():
+        raise shortage
 
 
 async def accepted(desk: Desk, receipt: Receipt) -> Response:
@@ -163,48 +172,6 @@ def as_file(message: Message, octets: bytes | None) -> Response:
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return Response(octets, headers=headers, media_type="message/rfc822")
-
-
-@router.post(
-    "/{message_id}/cancel",
-    response_class=Response,
-    responses={200: {"model": schemas.Changed}, **problems(404, 409, body=True)},
-)
-async def cancel(request: Request, message_id: str) -> Response:
-    """Withdraw what has not left yet."""
-    desk = desk_of(request)
-    require_empty(await intake_of(request).json(request, may_be_empty=True))
-    count = await desk.queue.cancel(message_id, str(principal_of(request)))
-    return _changed(await desk.queue.message(message_id), count)
-
-
-@router.post(
-    "/{message_id}/retry",
-    response_class=Response,
-    responses={200: {"model": schemas.Changed}, **problems(404, 409, body=True)},
-)
-async def retry(request: Request, message_id: str) -> Response:
-    """Try again now what failed, expired, waits, is held or in doubt.
-
-    Mail whose relay was removed goes by the default relay.
-    """
-    desk = desk_of(request)
-    require_empty(await intake_of(request).json(request, may_be_empty=True))
-    gone = (await desk.queue.message(message_id)).relay_id not in desk.registry
-    relay_id = desk.registry.default().id if gone else None
-    principal = str(principal_of(request))
-    count = await desk.queue.retry(message_id, principal, relay_id=relay_id)
-    return _changed(await desk.queue.message(message_id), count)
-
-
-def _changed(message: Message, count: int) -> Response:
-    body: schemas.Changed = {
-        "id": message.id,
-        "state": message.state.value,
-        "deliveries": [show_delivery(each) for each in message.deliveries],
-        "changed": count,
-    }
-    return answer(body)
 
 
 def _recipient(text: str | None) -> str | None:

@@ -22,6 +22,7 @@ from pillarbox.inlets.http.reading.fields import (
     Field,
     Json,
     Partly,
+    Read,
     each_of,
     object_of,
     read_fields,
@@ -42,6 +43,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d
 _YEARS = range(1970, 3000)
 _KEY = re.compile(r"[!-~]{1,255}")
 _STAND_IN = Mailbox.parse("nobody@invalid")  # for an address that could not be read
+SCOPE = "POST /v1/messages"  # of idempotency keys, after who uses them
 _DRAFT = {  # JSON name → argument of Draft
     "from": "from_",
     "sender": "sender",
@@ -70,19 +72,39 @@ class Ask:
 
 def read_message(parsed: Parsed, principal: Principal, idempotency_key: str | None) -> Ask:
     """Never raises for a field: faults travel in the submission, for accept to tell of."""
+    given = None
+    if idempotency_key is not None:
+        given = GivenKey(f"{principal} {SCOPE}", idempotency_key, "Idempotency-Key")
     found = read_fields(parsed.fields, MESSAGE)
+    submission = submission_of(parsed, found, principal, given)
+    return Ask(submission, found.values.get("dry_run", False))
+
+
+@dataclass(frozen=True, slots=True)
+class GivenKey:
+    """An idempotency key as it was written, where, and in which scope it is unique."""
+
+    scope: str
+    text: str
+    field: str
+
+
+def submission_of(
+    parsed: Parsed, found: Read, principal: Principal, given: GivenKey | None
+) -> Submission:
+    """What was read, as accept takes it, with every fault."""
     values = found.values
     faults = [*parsed.faults, *found.faults]
     idempotency = None
-    if idempotency_key is not None:
+    if given is not None:
         try:
-            key = read_key(idempotency_key)
-            scope = f"{principal} POST /v1/messages"
-            idempotency = Idempotency(scope, key, fingerprint(parsed.fields))
+            idempotency = Idempotency(
+                given.scope, read_key(given.text, given.field), fingerprint(parsed.fields)
+            )
         except Invalid as fault:
             faults.append(fault)
     draft = {_DRAFT[name]: value for name, value in values.items() if name in _DRAFT}
-    submission = Submission(
+    return Submission(
         principal=principal,
         inlet="http",
         draft=_completed(draft, faults, found.partial),
@@ -95,20 +117,19 @@ def read_message(parsed: Parsed, principal: Principal, idempotency_key: str | No
         idempotency=idempotency,
         faults=tuple(faults),
     )
-    return Ask(submission, values.get("dry_run", False))
 
 
-def read_key(header: str) -> str:
+def read_key(text: str, field: str = "Idempotency-Key") -> str:
     """
     The key of an Idempotency-Key header, as a structured-field string (RFC 9651 §3.3.3) or bare.
     """
-    key = header.strip()
+    key = text.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = re.sub(r"\\(.)", r"\1", key[1:-1])
     if not _KEY.fullmatch(key):
         raise Invalid(
             "an idempotency key is 1 to 255 printable ASCII characters without blanks",
-            field="Idempotency-Key",
+            field=field,
         )
     return key
 
@@ -283,10 +304,10 @@ MAILBOX_SCHEMA: Json = {
 _MAILBOX_REF: Json = {"$ref": "#/components/schemas/Mailbox"}
 _MAILBOXES: Json = {"anyOf": [_MAILBOX_REF, {"type": "array", "items": _MAILBOX_REF}]}
 _TEXTS: Json = {"type": "object", "additionalProperties": {"type": "string"}}
-_MOMENT: Json = {"type": "string", "format": "date-time"}
+MOMENT: Json = {"type": "string", "format": "date-time"}
 
 
-def _mailboxes(about: str) -> Field:
+def mailboxes(about: str) -> Field:
     return Field(read=read_mailboxes, schema=_MAILBOXES, about=about)
 
 
@@ -297,10 +318,10 @@ MESSAGE: dict[str, Field] = {
     "sender": Field(
         read=read_mailbox, schema=_MAILBOX_REF, about="Who sent it, when not the author."
     ),
-    "reply_to": _mailboxes("Where answers go."),
-    "to": _mailboxes("Recipients; to, cc and bcc together are at most 50."),
-    "cc": _mailboxes("Further recipients, shown to all."),
-    "bcc": _mailboxes("Further recipients, shown to nobody."),
+    "reply_to": mailboxes("Where answers go."),
+    "to": mailboxes("Recipients; to, cc and bcc together are at most 50."),
+    "cc": mailboxes("Further recipients, shown to all."),
+    "bcc": mailboxes("Further recipients, shown to nobody."),
     "subject": Field(read=read_text, schema=TEXT, about="At most 998 characters, one line."),
     "text": Field(read=read_text, schema=TEXT, about="The body as plain text."),
     "html": Field(
@@ -335,8 +356,8 @@ MESSAGE: dict[str, Field] = {
         schema={"enum": list(STREAMS)},
         about="The class of mail: how long and how often it is tried.",
     ),
-    "send_at": Field(read=read_time, schema=_MOMENT, about="Not before this moment."),
-    "expires_at": Field(read=read_time, schema=_MOMENT, about="Not after this moment."),
+    "send_at": Field(read=read_time, schema=MOMENT, about="Not before this moment."),
+    "expires_at": Field(read=read_time, schema=MOMENT, about="Not after this moment."),
     "tags": Field(
         read=each_of(read_text),
         schema={"type": "array", "items": TEXT, "maxItems": 20},

@@ -1,0 +1,66 @@
+"""From a submission that was checked to a parcel: the octets that every attempt will send."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pillarbox.accept.destinations import destinations
+from pillarbox.accept.rules import Checked
+from pillarbox.accept.submission import Submission
+from pillarbox.base.errors import Rejected, TooLarge
+from pillarbox.base.ids import Ids
+from pillarbox.mail.compose import compose
+from pillarbox.mail.draft import Draft
+from pillarbox.queue.message import Parcel
+
+MAX_CONTENT = 25 * 1024 * 1024  # octets of a composed message
+
+
+def checked_draft(checked: Checked) -> Draft:
+    """Raises Rejected with every problem."""
+    if checked.problems or checked.draft is None:
+        raise Rejected(checked.problems)
+    return checked.draft
+
+
+def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids) -> Parcel:
+    """Date, Message-ID and MIME are fixed here, once. Raises Rejected, and TooLarge."""
+    draft = checked_draft(checked)
+    message_id = ids.new("msg")
+    header = f"<{message_id}@{_domain(draft)}>"
+    content = compose(draft, message_id=header, date=now)
+    if content.size > MAX_CONTENT:
+        raise TooLarge(
+            f"the message is {content.size:,} octets, with attachments in base64; we take "
+            f"{MAX_CONTENT:,}. Send a link instead of the file",
+            field="attachments",
+        )
+    envelope = draft.envelope()
+    return Parcel(
+        id=message_id,
+        accepted_at=now,
+        inlet=submission.inlet,
+        principal=str(submission.principal),
+        stream=checked.stream,
+        relay_id=checked.relay.id,
+        envelope=envelope,
+        content=content,
+        from_header=str(draft.from_),
+        subject=draft.subject,
+        message_id_header=header,
+        expires_at=checked.expires_at,
+        send_at=submission.send_at,
+        tags=submission.tags,
+        metadata=dict(submission.metadata),
+        delivery_ids=tuple(sorted(ids.new("dlv") for _ in envelope.forward_paths)),
+        idempotency=submission.idempotency,
+        destinations=destinations(
+            checked.registry, submission, draft.from_.address, envelope.forward_paths
+        ),
+    )
+
+
+def _domain(draft: Draft) -> str:
+    """What follows the @ in Message-ID (RFC 5322 §3.6.4): the author's domain."""
+    domain = draft.from_.address.domain
+    return "pillarbox.invalid" if domain.startswith("[") else domain
