@@ -27,6 +27,7 @@ from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.difference import difference, dropped_secrets
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot
+from pillarbox.relays.routing import Routing
 from pillarbox.relays.tables import relays
 from pillarbox.relays.versions import (
     Decision,
@@ -64,19 +65,29 @@ class Registry:
         self._clock = clock
         self._ids = ids
         self._known: dict[str, Relay] = {}
+        self.routing = Routing(database, clock)
 
     async def load(self) -> None:
-        """Read every relay; on the first start, make the sandbox."""
+        """Read every relay and the routes; on the first start, make the sandbox."""
+        await self.routing.load()
         self._known = await self._database.read(all_relays)
         if not self._known:
             await self._make_sandbox()
+
+    async def refresh(self) -> None:
+        """Notice what other processes changed. A change made here meanwhile is newer."""
+        await self.routing.load()
+        before = self._known
+        found = await self._database.read(all_relays)
+        if self._known is before:
+            self._known = found
 
     async def _make_sandbox(self) -> None:
         change = RelayChange.read({"name": SANDBOX, "kind": "sandbox"})
         decision = Decision(change=change, principal="system:pillarbox", make_default=True)
         try:
             await self.add(decision)
-        except Conflict:  # another process, starting at the same moment, has made it
+        except (Conflict, Rejected):  # another process, starting at this moment, has made it
             self._known = await self._database.read(all_relays)
 
     def all(self) -> list[Relay]:
