@@ -7,6 +7,7 @@ Reading `open_app` from top to bottom is the shortest tour of pillarbox.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,12 +18,12 @@ from pillarbox.accept.accept import Acceptance
 from pillarbox.accept.capacity import Capacity
 from pillarbox.access.keys import Keys
 from pillarbox.base import home, log, runfile
-from pillarbox.base.clock import SystemClock
+from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config, Listen
-from pillarbox.base.db.bell import Bell
+from pillarbox.base.db.location import without_password
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.room import room_of
-from pillarbox.base.errors import Unusable
+from pillarbox.base.errors import Unavailable, Unusable
 from pillarbox.base.ids import Ids, token
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
@@ -36,6 +37,8 @@ from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import ehlo_name_from
+
+_NOTICE_SECONDS = 1.0
 
 _log = log.logger("app")
 
@@ -62,7 +65,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
         home.prepare(config)
         database = await stack.enter_async_context(OpenDatabase(config.database))
         keyring = Keyring.load_or_create(config.key_file)
-        clock, bell = SystemClock(), Bell()
+        clock, bell = database.clock, database.bell
         ids = Ids(clock)
 
         queue = Queue(database, clock, bell)
@@ -93,10 +96,12 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
         )
+        if database.is_shared:
+            await stack.enter_async_context(_following(registry, keys, clock))
         if deliver:
-            await stack.enter_async_context(
-                _delivering(supervisor, Sweeper(queue, clock, Retention()))
-            )
+            sweeper = Sweeper(queue, clock, Retention())
+            alone = not database.is_shared
+            await stack.enter_async_context(_delivering(supervisor, sweeper, alone=alone))
         yield App(config, desk, supervisor, http.build(desk), operator_token)
 
 
@@ -117,7 +122,7 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
         url = f"http://{Listen(config.http.host, inlet.port)}"
         runfile.announce(config.home, url, app.operator_token)
         on_ready(url)
-        _log.info("ready", http=url, database=config.database)
+        _log.info("ready", http=url, database=without_password(config.database))
         failing = asyncio.create_task(_stop_on_failure(app, inlet), name="watch of the database")
         try:
             await inlet.run()
@@ -138,8 +143,29 @@ async def _stop_on_failure(app: App, inlet: http.Server) -> str:
 
 
 @asynccontextmanager
-async def _delivering(supervisor: Supervisor, sweeper: Sweeper) -> AsyncIterator[None]:
-    carrying = asyncio.create_task(supervisor.run(alone=True), name="supervisor")
+async def _following(registry: Registry, keys: Keys, clock: Clock) -> AsyncIterator[None]:
+    """Notice, within a second or so, what other processes change in relays and keys."""
+
+    async def follow() -> None:
+        while True:
+            await clock.sleep(_NOTICE_SECONDS)
+            with contextlib.suppress(Unavailable):
+                await registry.refresh()
+                await keys.refresh()
+
+    following = asyncio.create_task(follow(), name="following other processes")
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _delivering(
+    supervisor: Supervisor, sweeper: Sweeper, *, alone: bool
+) -> AsyncIterator[None]:
+    carrying = asyncio.create_task(supervisor.run(alone=alone), name="supervisor")
     sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
     try:
         yield
