@@ -24,7 +24,7 @@ COMMANDS = {
     "relay": "Relays, where mail goes: add, list, show, set, resume, remove.",
     "diagnose": "Try a relay step by step, and say what to do about it.",
     "send": "Send a message.",
-    "message": "Messages and what became of them: list, show, cancel, retry.",
+    "message": "Messages and what became of them: list, show, cancel, hold, resend …",
     "events": "What happened: list, follow.",
     "key": "Keys for the API: create, list, revoke.",
     "doctor": "Look the installation over.",

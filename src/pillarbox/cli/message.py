@@ -94,6 +94,71 @@ def retry(
     _change(everywhere, lambda box: box.messages.retry(message_id))
 
 
+@app.command
+def hold(
+    message_id: Annotated[str, Parameter(name="ID")], /, *, everywhere: Everywhere = NOTHING
+) -> None:
+    """Keep what waits until it is released."""
+    _change(everywhere, lambda box: box.messages.hold(message_id))
+
+
+@app.command
+def release(
+    message_id: Annotated[str, Parameter(name="ID")], /, *, everywhere: Everywhere = NOTHING
+) -> None:
+    """Let go what is held, now or at its time."""
+    _change(everywhere, lambda box: box.messages.release(message_id))
+
+
+@app.command
+def reschedule(
+    message_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    send_at: Annotated[str, Parameter(metavar="TIME")],
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Send it at another moment, as long as it was not tried.
+
+    Parameters
+    ----------
+    send_at
+        2026-11-20T17:30:00+01:00, or now.
+    """
+    moment = None if send_at == "now" else send_at
+    _change(everywhere, lambda box: box.messages.reschedule(message_id, moment))
+
+
+@app.command
+def resend(
+    message_id: Annotated[str, Parameter(name="ID")],
+    /,
+    *,
+    to: Annotated[tuple[str, ...], Parameter(metavar="ADDRESS")] = (),
+    idempotency_key: Annotated[str | None, Parameter(metavar="KEY")] = None,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Send it again as a new message.
+
+    Parameters
+    ----------
+    to
+        Only to this one of its recipients; as often as needed.
+    idempotency_key
+        Your name for this. Doing it again sends no second one.
+    """
+    message = ask(
+        everywhere,
+        lambda box: box.messages.resend(
+            message_id, to=list(to) or None, idempotency_key=idempotency_key
+        ),
+    )
+    if everywhere.json:
+        return print_json(message.json)
+    print(f"{message.id}  {message.state}, resent from {message_id}")
+    return None
+
+
 def _change(everywhere: Everywhere, work: Callable[[Pillarbox], Awaitable[Message]]) -> None:
     message = ask(everywhere, work)
     if everywhere.json:

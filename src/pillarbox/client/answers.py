@@ -146,6 +146,8 @@ class Message:
     expires_at: datetime | None = _moment()
     tags: tuple[str, ...] = _words()
     metadata: Json = _mapping()
+    resent_from: str | None = None
+    resent_as: tuple[str, ...] = _words()
     deliveries: tuple[Delivery, ...] = _each("Delivery")
     attempts: tuple[Attempt, ...] = _each("Attempt")
     sessions: tuple[Session, ...] = _each("Session")
@@ -181,6 +183,16 @@ class Relay:
     default: bool = False
     version: int = 0
     status: Json = _mapping()
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteList:
+    """Rules, read from the top: `{"when": {…}, "relays": ["first", "second"]}`."""
+
+    version: int = 0
+    changed_at: datetime | None = _moment()
+    rules: tuple[Json, ...] = _words()
     json: Json = _told()
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from pillarbox.base import ids
-from pillarbox.base.errors import Unavailable
+from pillarbox.base.errors import PillarboxError, Unavailable
 from pillarbox.client.answers import (
     Event,
     Key,
@@ -16,12 +17,14 @@ from pillarbox.client.answers import (
     Provider,
     Relay,
     Report,
+    RouteList,
     read,
     read_page,
 )
 from pillarbox.client.connection import Call, Connection
-from pillarbox.client.fields import as_json, settings_as_json
+from pillarbox.client.fields import Addresses, as_json, settings_as_json
 from pillarbox.client.following import page
+from pillarbox.client.problems import read_result
 
 _LOOK_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)  # between looks at a message; the last repeats
 
@@ -51,6 +54,23 @@ class Messages(Calls):
         call = Call("POST", "/v1/messages", body=body, idempotency_key=key)
         return read(Message, await self._json(call))
 
+    async def send_many(
+        self, messages: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> Sequence[Message | PillarboxError]:
+        """
+        Hand over up to 100 messages in one request: for each, in order, the message as it is
+        stored or the error that sending it alone would have raised. One bad message keeps no
+        other from being stored.
+
+        Raises Rejected for more than 100, Unavailable when nothing could be stored. A
+        message may have an idempotency_key of its own; idempotency_key is for the others,
+        by their places.
+        """
+        body = {"messages": [as_json(each) for each in messages]}
+        key = idempotency_key or ids.token()
+        call = Call("POST", "/v1/messages/batch", body=body, idempotency_key=key)
+        return [read_result(each) for each in (await self._json(call))["data"]]
+
     async def list(
         self,
         *,
@@ -78,6 +98,36 @@ class Messages(Calls):
     async def retry(self, message_id: str) -> Message:
         """Try again now what waits or has failed. Raises NotFound, Conflict."""
         return read(Message, await self._json(Call("POST", _message(message_id, "/retry"))))
+
+    async def hold(self, message_id: str) -> Message:
+        """Keep what waits until it is released. Raises NotFound, Conflict."""
+        return read(Message, await self._json(Call("POST", _message(message_id, "/hold"))))
+
+    async def release(self, message_id: str) -> Message:
+        """Let go what is held, now or at its send_at. Raises NotFound, Conflict."""
+        return read(Message, await self._json(Call("POST", _message(message_id, "/release"))))
+
+    async def reschedule(self, message_id: str, send_at: datetime | str | None) -> Message:
+        """
+        Send it at another moment, None for now; until the first attempt.
+
+        Raises NotFound, Rejected, and Conflict when it is too late.
+        """
+        body = {"send_at": None} | as_json({"send_at": send_at})
+        return read(Message, await self._json(Call("PATCH", _message(message_id), body=body)))
+
+    async def resend(
+        self, message_id: str, *, to: Addresses | None = None, idempotency_key: str | None = None
+    ) -> Message:
+        """
+        Send it again as a new message, to all its recipients or to these of them.
+
+        Raises NotFound, Rejected, Conflict when its content is no longer kept.
+        """
+        key = idempotency_key or ids.token()
+        path = _message(message_id, "/resend")
+        call = Call("POST", path, body=as_json({"to": to}), idempotency_key=key)
+        return read(Message, await self._json(call))
 
     async def follow(self, message_id: str) -> AsyncIterator[Message]:
         """The message now and after each change, until nothing more happens by itself."""
@@ -155,6 +205,27 @@ class Relays(Calls):
         """Send a test message through this relay, like any other."""
         call = Call("POST", _relay(relay, "/test-message"), body={"to": to})
         return read(Message, await self._json(call))
+
+
+class Routes(Calls):
+    """Which relay carries what, and who stands in: rules, read from the top."""
+
+    async def get(self) -> RouteList:
+        """The rules and their version."""
+        return read(RouteList, await self._json(Call("GET", "/v1/routes")))
+
+    async def set(
+        self, rules: Sequence[Mapping[str, Any]], *, version: int | None = None
+    ) -> RouteList:
+        """
+        These rules instead of all there are: `{"when": {…}, "relays": ["first", "second"]}`.
+
+        Raises Rejected with every mistake, Conflict when version is not the one there is.
+        """
+        body: dict[str, Any] = {"rules": list(rules)}
+        if version is not None:
+            body["version"] = version
+        return read(RouteList, await self._json(Call("PUT", "/v1/routes", body=body)))
 
 
 class Keys(Calls):

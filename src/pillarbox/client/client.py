@@ -8,18 +8,18 @@ The Python API: the same calls in this process or against a server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Self, Unpack
 
 from pillarbox.base import config as configuration
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.config import Config
-from pillarbox.base.errors import Invalid
+from pillarbox.base.errors import Invalid, PillarboxError
 from pillarbox.base.http import Http
 from pillarbox.client import local
 from pillarbox.client.answers import Event, Message
-from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, Restored
+from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, Restored, Routes
 from pillarbox.client.connection import Connection
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
@@ -55,6 +55,7 @@ class Pillarbox:
         connection = self._connection = Connection(await self._http(), self._clock)
         self.messages = Messages(connection)
         self.relays = Relays(connection)
+        self.routes = Routes(connection)
         self.keys = Keys(connection)
         self.journal = Journal(connection)
         self.providers = Providers(connection)
@@ -71,6 +72,16 @@ class Pillarbox:
         Raises Rejected with every problem, Unavailable when it could not be stored.
         """
         return await self.messages.send(message)
+
+    async def send_many(
+        self, messages: Sequence[MessageFields], *, idempotency_key: str | None = None
+    ) -> Sequence[Message | PillarboxError]:
+        """
+        Hand over up to 100 messages at once; for each the stored message, or its error.
+
+        Raises as `messages.send_many` does.
+        """
+        return await self.messages.send_many(messages, idempotency_key=idempotency_key)
 
     async def events(self, *, after: int | None = None) -> AsyncIterator[Event]:
         """

@@ -9,6 +9,7 @@ from typing import Any
 from pillarbox.base import errors
 from pillarbox.base.errors import Invalid, PillarboxError, Refused, Rejected, Unavailable
 from pillarbox.base.http import HttpAnswer
+from pillarbox.client.answers import Message, read
 
 _BY_STATUS: dict[int, type[PillarboxError]] = {
     401: errors.Unauthenticated,
@@ -38,14 +39,29 @@ _DEFAULT_WAIT = timedelta(seconds=5)
 def problem(answer: HttpAnswer, asked: str) -> PillarboxError:
     """The error that this answer stands for. `asked` names who answered, for people."""
     told = answer.json if isinstance(answer.json, dict) else {}
-    text = str(told.get("detail") or told.get("title") or f"{asked} answered {answer.status}")
+    return _problem(told, answer.status, f"{asked} answered {answer.status}", retry_after(answer))
+
+
+def read_result(told: Mapping[str, Any]) -> Message | PillarboxError:
+    """What became of one message of a batch."""
+    found = told.get("message")
+    if found is not None:
+        return read(Message, found)
+    refused = told.get("problem") or {}
+    return _problem(refused, int(told.get("status", 500)), "it was not stored", _DEFAULT_WAIT)
+
+
+def _problem(
+    told: Mapping[str, Any], status: int, otherwise: str, wait: timedelta
+) -> PillarboxError:
+    text = str(told.get("detail") or told.get("title") or otherwise)
     faults = tuple(_faults(told.get("errors")))
     known = _BY_CODE.get(str(told.get("code")))
     if faults and known is None:
         return Rejected(faults)
-    kind = known or _BY_STATUS.get(answer.status) or _by_class(answer.status)
+    kind = known or _BY_STATUS.get(status) or _by_class(status)
     if issubclass(kind, Unavailable):
-        return kind(text, retry_after=retry_after(answer))
+        return kind(text, retry_after=wait)
     return kind(text, field=faults[0].field if faults else None)
 
 

@@ -20,6 +20,10 @@ _WIDE = 100  # columns; below that, an id leaves too little for the rest of a li
 _OUTCOMES = {"unknown": "uncertain"}
 _EVENTS = {
     "message.accepted": "accepted",
+    "message.resent": "resent",
+    "message.rescheduled": "to be sent at another time",
+    "delivery.held": "held",
+    "delivery.released": "released",
     "delivery.relayed": "relayed",
     "delivery.deferred": "deferred",
     "delivery.failed": "failed",
@@ -119,6 +123,8 @@ def _heading(story: Story) -> Table:
             ("Size", f"{message.size:,} octets" if message.size else ""),
             ("Message-ID", message.message_id),
             ("Tags", ", ".join(message.tags)),
+            ("Resent from", message.resent_from),
+            ("Resent as", ", ".join(message.resent_as)),
         )
     )
 
