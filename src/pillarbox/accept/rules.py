@@ -97,14 +97,6 @@ def send_at_problems(send_at: datetime | None, now: datetime) -> Iterator[Invali
         yield Invalid(f"send_at is more than {MAX_AHEAD.days} days ahead", field="send_at")
 
 
-def send_at_problems(send_at: datetime | None, now: datetime) -> Iterator[Invalid]:
-    """A minute in the past is forgiven: clocks differ."""
-    if send_at is not None and send_at < now - timedelta(minutes=1):
-        yield Invalid("send_at is in the past; leave it out to send now", field="send_at")
-    if send_at is not None and send_at > now + MAX_AHEAD:
-        yield Invalid(f"send_at is more than {MAX_AHEAD.days} days ahead", field="send_at")
-
-
 def _time_problems(
     submission: Submission, expires_at: datetime, now: datetime
 ) -> Iterator[Invalid]:
