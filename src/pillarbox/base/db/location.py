@@ -27,6 +27,11 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
+def place(url: str) -> str:
+    """The database as people are told of it: a file's path, or a server's URL. Raises Invalid."""
+    return without_password(url) if is_postgresql(url) else str(sqlite_path(url))
+
+
 def without_password(url: str) -> str:
     """The URL as it may be logged and shown."""
     if not is_postgresql(url):
@@ -37,6 +42,5 @@ def without_password(url: str) -> str:
         user = f"{user.partition(':')[0]}:{_HIDDEN}"
     fields = parse_qsl(parts.query, keep_blank_values=True)
     shown = [(name, _HIDDEN if "password" in name else text) for name, text in fields]
-    return parts._replace(
-        netloc=f"{user}{is_there}{host}", query=urlencode(shown, safe="/:,")
-    ).geturl()
+    query = f"?{urlencode(shown, safe='/:,')}" if shown else ""
+    return f"{_POSTGRESQL}{user}{is_there}{host}{parts.path}{query}"

@@ -11,7 +11,7 @@ from pillarbox.base.db.database import Database
 from pillarbox.base.db.location import is_postgresql, sqlite_path
 from pillarbox.base.db.lock import FileLock
 from pillarbox.base.db.sqlite import SqliteDatabase
-from pillarbox.base.db.upgrade import upgrade
+from pillarbox.base.db.upgrade import Condition, upgrade
 from pillarbox.base.errors import Unusable
 
 _TRIES, _PAUSE_SECONDS = 5, 0.05
@@ -37,6 +37,21 @@ class OpenDatabase:
         await self._opened.__aexit__(None, None, None)
 
 
+async def bring_up(url: str) -> Condition:
+    """Only bring it to our version; what it was before. Raises as opening it does."""
+    if is_postgresql(url):
+        from pillarbox.base.db.dsn import Dsn
+        from pillarbox.base.db.upgrade_postgres import upgrade as upgrade_postgresql
+
+        return await upgrade_postgresql(Dsn(url))
+    path = sqlite_path(url)
+    lock = await _lock(path)
+    try:
+        return upgrade(path)
+    finally:
+        lock.release()
+
+
 @asynccontextmanager
 async def _sqlite(path: Path) -> AsyncIterator[Database]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,10 +72,10 @@ async def _postgresql(url: str) -> AsyncIterator[Database]:
     # Its driver is not for those who use SQLite to load.
     from pillarbox.base.db.dsn import Dsn
     from pillarbox.base.db.postgres import PostgresDatabase
-    from pillarbox.base.db.upgrade_postgres import upgrade
+    from pillarbox.base.db.upgrade_postgres import upgrade as upgrade_postgresql
 
     dsn = Dsn(url)
-    await upgrade(dsn)
+    await upgrade_postgresql(dsn)
     database = PostgresDatabase(dsn)
     await database.start()
     try:
