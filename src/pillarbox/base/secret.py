@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import re
 from typing import NoReturn
+
+_SHORT = 6  # characters
 
 
 class Secret:
@@ -21,6 +24,16 @@ class Secret:
     def hidden_in(self, text: str, instead: str) -> str:
         """The text without this secret, should somebody else have repeated it."""
         return text.replace(self._value, instead) if self._value else text
+
+    def hidden_alone_in(self, text: str, instead: str) -> str:
+        """The same, only where it stands alone: a secret of one letter is in every word."""
+        alone = rf"(?<!\w){re.escape(self._value)}(?!\w)"
+        return re.sub(alone, lambda _: instead, text) if self._value else text
+
+    @property
+    def is_short(self) -> bool:
+        """Whether other people's sentences may have it in them by chance."""
+        return len(self._value) < _SHORT
 
     def __repr__(self) -> str:
         return "Secret(…)"

@@ -16,10 +16,15 @@ PATIENCE = Deadlines(connect=8, greeting=10, command=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Whom the relay is asked about. Without a sender it is asked about nobody."""
+    """
+    Whom the relay is asked about. Without a sender it is asked about nobody.
+
+    is_typed: the settings are not saved yet.
+    """
 
     mail_from: Address | None = None
     rcpt_to: Address | None = None
+    is_typed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,22 @@ from pillarbox.relays.relay import Auth, RelayKind
 # such dates move.
 _PASSWORDS_END = frozenset({"microsoft-365"})
 
-_CLEAN = "no contradictions"
-
 
 def settings_step(case: Case) -> Step:
-    """The configuration step of settings without faults, with everything worth knowing."""
+    """
+    The configuration step of settings without faults, with everything worth knowing.
+
+    Typed settings are not done yet: what can still be said when they are saved is no caution.
+    """
     settings = case.settings
-    evidence = _CLEAN
+    cautions = list(_cautions(case))
+    evidence = f"a {settings.kind.value} relay"
     if settings.kind is RelayKind.SMTP:
-        evidence = f"{settings.host} port {settings.port}, tls {settings.tls.value}; {_CLEAN}"
+        evidence = f"{settings.host} port {settings.port}, tls {settings.tls.value}"
+    if not cautions:
+        evidence = f"{evidence}; no contradictions"
     step = Step(stage=Stage.CONFIGURATION, status=Status.OK, evidence=evidence)
-    for cause, fix in _cautions(case):
+    for cause, fix in cautions:
         step = warned(step, cause, fix)
     return step
 
@@ -35,7 +40,7 @@ def _cautions(case: Case) -> Iterator[tuple[str, str | None]]:
     settings, preset = case.settings, case.preset
     if settings.kind is RelayKind.SANDBOX:
         return
-    if settings.from_ is None:
+    if settings.from_ is None and not case.question.is_typed:
         yield (
             "The relay has no from: a message that names no sender is refused.",
             "Set from to the address that mail comes from.",

@@ -94,7 +94,7 @@ class Diagnosis:
         if problems := change.problems():
             settled = settle(change.values, None, signs_in=False)
             return _faulty(problems, settled)
-        question = Question(mail_from=mail_from, rcpt_to=rcpt_to)
+        question = Question(mail_from=mail_from, rcpt_to=rcpt_to, is_typed=True)
         typed = {
             slot.value: secret.secret
             for slot, secret in change.secrets.items()
@@ -105,9 +105,9 @@ class Diagnosis:
     async def _of(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Report:
         match settings.kind:
             case RelayKind.SANDBOX:
-                return _local(settings, sandbox_step())
+                return _local(settings, question, sandbox_step())
             case RelayKind.PICKUP:
-                return _local(settings, await folder_step(settings))
+                return _local(settings, question, await folder_step(settings))
         case = self._case(settings, secrets, question)
         try:
             report = await self._of_server(case)
@@ -166,9 +166,9 @@ def _advised(report: Report, search: ports.Search) -> Report:
     return replace(report, steps=steps)
 
 
-def _local(settings: RelaySettings, tried: Step) -> Report:
+def _local(settings: RelaySettings, question: Question, tried: Step) -> Report:
     """A relay without a server."""
-    case = Case(settings=settings, endpoint=endpoint(settings, Secrets()))
+    case = Case(settings=settings, endpoint=endpoint(settings, Secrets()), question=question)
     return Report(steps=(settings_step(case), tried))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pillarbox.base import dial
 from pillarbox.base.clock import Clock
+from pillarbox.diagnosis import certificate
 from pillarbox.diagnosis.case import Case, hurried
 from pillarbox.mail.outcome import Failed, Lack, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
@@ -108,7 +109,7 @@ async def _knock(case: Case, door: Door, clock: Clock, resolver: dial.Resolver) 
     transcript = Transcript(clock)
     connection = await connect(endpoint, transcript, resolver)
     if isinstance(connection, Failed):
-        return False
+        return _is_secured(case, door, connection)
     session = Session(endpoint, connection, transcript)
     try:
         failed = await session.open(None)
@@ -116,8 +117,15 @@ async def _knock(case: Case, door: Door, clock: Clock, resolver: dial.Resolver) 
         session.abort()
         raise
     await session.quit()
+    if failed is not None and _is_secured(case, door, failed):
+        return True
     offers_enough = case.credentials is None or bool(session.capabilities.mechanisms)
     return failed is None and offers_enough
+
+
+def _is_secured(case: Case, door: Door, failed: Failed) -> bool:
+    """The typed port speaks TLS this way, though we do not believe its certificate yet."""
+    return door[0] == case.endpoint.port and certificate.is_not_believed(failed)
 
 
 def _behind(endpoint: Endpoint, door: Door) -> Endpoint:

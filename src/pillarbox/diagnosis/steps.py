@@ -6,6 +6,7 @@ The evidence is not yet fit to be shown: it goes through discretion.py.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from pillarbox.diagnosis import certificate
@@ -21,6 +22,10 @@ from pillarbox.relays.relay import Auth
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.endpoint import TlsMode
 
+_TRIED_AGAIN = re.compile(
+    r"(?:Nothing to do: it|It|Mail waits and) is tried again"
+    r"(?: later| for some time| in a new session| in a new one)?"
+)
 EXPIRES_SOON = 21  # days; whoever renews by hand needs some
 
 
@@ -50,18 +55,38 @@ def failed_step(case: Case, failed: Failed, seen: Visit, now: datetime) -> Step:
         evidence=_evidence(failed, seen) + _unbelieved(seen, now),
         milliseconds=_waited(seen, stage),
         cause=verdict.cause,
-        fix=_fix(verdict, stage, case),
+        fix=_of_now(_fix(verdict, stage, case, seen)),
         advice_id=verdict.advice,
     )
 
 
-def _fix(verdict: Verdict, stage: Stage, case: Case) -> str:
+def _of_now(fix: str) -> str:
+    """The catalogue speaks of mail, which is tried again by itself. A diagnosis is not."""
+    return _TRIED_AGAIN.sub("Diagnose it again in a moment", fix)
+
+
+def _fix(verdict: Verdict, stage: Stage, case: Case, seen: Visit) -> str:
     """Where the catalogue knows nothing of this provider, what its preset knows helps more."""
+    if _wants_sign_in(stage, case, seen):
+        return f"It offers sign-in and may want it: set username and password. {verdict.fix}"
     notes = case.preset.notes if case.preset else None
     is_general = verdict.advice.startswith(("auth.", "refused."))
     if stage is Stage.AUTH and is_general and case.preset and notes:
         return f"{verdict.fix} {case.preset.name}: {notes}"
     return verdict.fix
+
+
+def _wants_sign_in(stage: Stage, case: Case, seen: Visit) -> bool:
+    """Sign-in was offered and not used, and MAIL or RCPT met a policy (RFC 3463 §3.8: x.7.z)."""
+    if stage not in (Stage.MAIL, Stage.RCPT) or case.settings.auth is not Auth.NONE:
+        return False
+    reply = seen.said(stage)
+    failed = seen.refused(stage)
+    answer = failed.answer if failed else reply
+    is_policy = (
+        isinstance(answer, Reply) and answer.enhanced is not None and answer.enhanced.subject == 7
+    )
+    return is_policy and seen.session is not None and bool(seen.session.capabilities.mechanisms)
 
 
 def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:

@@ -326,3 +326,31 @@ async def test_a_stored_password_that_cannot_be_opened(clinic: Clinic, tmp_path:
     assert report.failure is not None
     assert report.failure.field == "password"
     assert clinic.asked == []
+
+
+async def test_starttls_typed_where_tls_begins_at_once(clinic: Clinic) -> None:
+    """The same port is tried in the other mode, also when its certificate is not believed yet."""
+    authority = trustme.CA()
+    async with serving(saying("220 relay.test ESMTP\r\n"), context(authority)) as port:
+        report = await clinic.diagnose(typed(port, tls="starttls"))
+
+    assert [dict(each.change) for each in report.proposals] == [{"port": port, "tls": "implicit"}]
+    assert "speaks TLS from the first octet" in (report.failure and report.failure.fix or "")
+
+
+async def test_a_sender_that_may_need_a_sign_in(clinic: Clinic) -> None:
+    """A policy against the sender, and sign-in was offered: probably it is wanted."""
+    serve = plain_server(offers="AUTH PLAIN", answers="550 5.7.1 not from you")
+    async with serving(serve) as port:
+        report = await clinic.diagnose(typed(port, tls="none"))
+
+    assert "set username and password" in (step(report, Stage.MAIL).fix or "")
+
+
+async def test_a_diagnosis_does_not_promise_another_try(clinic: Clinic) -> None:
+    """The catalogue speaks of mail, which is tried again by itself."""
+    async with serving(saying("421 4.3.2 not now\r\n")) as port:
+        report = await clinic.diagnose(typed(port, tls="none"))
+
+    assert report.failure is not None
+    assert "tried again" not in (report.failure.fix or "")

@@ -85,3 +85,24 @@ def test_numbers_and_capabilities_in_words() -> None:
     ]
     assert listed((465,)) == "465"
     assert listed((465, 587, 25)) == "465, 587 and 25"
+
+
+def test_a_short_secret_takes_no_letters_out_of_sentences() -> None:
+    """It is hidden where we said it, as a word; other steps keep all of theirs."""
+    secrets = Secrets(password=Secret("a"))
+    greeting = "220 a mail relay at example.org"
+    lines = (
+        f"S: {greeting}",
+        "C: AUTH PLAIN (credentials)",
+        "S: 535 bad a, bad day",
+        "C: QUIT",
+        "S: 221 a",
+    )
+    greeted = Step(stage=Stage.GREETING, status=Status.OK, evidence=greeting)
+    signed = Step(stage=Stage.AUTH, status=Status.FAIL, evidence="535 bad a, bad day")
+
+    report = discreet(Report(steps=(greeted, signed), transcript=lines), secrets)
+
+    assert report.steps[0].evidence == greeting
+    assert report.steps[1].evidence == "535 bad (hidden), bad day"
+    assert report.transcript == (lines[0], lines[1], "S: 535 bad (hidden), bad day", *lines[3:])
