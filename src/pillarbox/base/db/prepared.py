@@ -43,8 +43,8 @@ class Prepared:
             compiled.sql,
             [
                 tuple(
-                    row.get(name) if process is None else process(row.get(name))
-                    for name, process in compiled.parameters
+                    row.get(name) if convert is None else convert(row.get(name))
+                    for name, convert in compiled.parameters
                 )
                 for row in rows
             ],
