@@ -6,7 +6,7 @@ BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: run test check bench docs lock clean
+.PHONY: run test check bench faults docs lock clean
 
 run: .venv/.run
 	$(BIN)/pillarbox serve
@@ -25,6 +25,10 @@ check: .venv/.develop
 bench: .venv/.develop
 	sh scripts/install-test-peers
 	$(BIN)/python -m bench
+
+faults: .venv/.develop
+	sh scripts/install-test-peers
+	$(BIN)/python scripts/faults.py $(ARGS)
 
 docs: .venv/.develop
 	$(BIN)/python scripts/reference.py

@@ -23,6 +23,8 @@ class Senders:
     ledger: AcceptedLedger
     prefix: str = "order"
     recipient: Callable[[int], str] = "user{}@kunde.test".format
+    fields: dict[str, str] = field(default_factory=dict)
+    """More of what POST /v1/messages takes, such as the relay."""
     repeats: int = 0
     """Requests that were sent again because no 202 came."""
     statuses: dict[int, int] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Senders:
             "to": self.recipient(number),
             "subject": f"number {number}",
             "text": _TEXT,
+            **self.fields,
         }
         name = f"{self.prefix}-{number}"
         try:

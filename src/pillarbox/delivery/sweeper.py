@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pillarbox.base import log
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Unavailable
+from pillarbox.queue.clock_step import was_set_back
 from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
 
@@ -22,6 +25,7 @@ class Sweeper:
         self._clock = clock
         self._kept = kept
         self._sweeps = 0
+        self._wall, self._true = clock.now(), clock.monotonic()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -34,6 +38,10 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """One round; each step goes on in batches until it finds nothing."""
+        if self._was_set_back() or self._sweeps == 0:
+            moved = await self._queue.follow_clock()
+            if moved:
+                _log.warning("the clock was set back; what waits goes by it", deliveries=moved)
         while await self._queue.expire():
             await self._clock.sleep(0)
         await self._queue.recover(everything=False)
@@ -41,3 +49,11 @@ class Sweeper:
             while await self._queue.forget(self._kept):
                 await self._clock.sleep(0)
         self._sweeps += 1
+
+    def _was_set_back(self) -> bool:
+        """Since the last sweep."""
+        wall, true = self._clock.now(), self._clock.monotonic()
+        passed = timedelta(seconds=true - self._true)
+        is_back = was_set_back(wall - self._wall, passed)
+        self._wall, self._true = wall, true
+        return is_back

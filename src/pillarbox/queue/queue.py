@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
-from pillarbox.queue import browse, claim, control, enqueue, record
+from pillarbox.queue import browse, claim, clock_step, control, enqueue, record
 from pillarbox.queue.claim import ClaimRequest, Ticket
 from pillarbox.queue.control import Retention, Wish
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
@@ -63,6 +63,11 @@ class Queue:
         return await self._database.write(
             lambda connection: record.recover(connection, now, everything=everything)
         )
+
+    async def follow_clock(self) -> int:
+        """After the clock was set back: make due what only the old clock kept waiting."""
+        now = self._clock.now()
+        return await self._database.write(lambda connection: clock_step.follow(connection, now))
 
     async def due_relays(self, relay_ids: list[str]) -> set[str]:
         """Those that have something to claim now."""

@@ -1,0 +1,153 @@
+"""F15, F18, F19: much that waits, a relay that is away, another that is dead, slow clients."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.checker import AcceptedLedger, all_messages, check, settled
+from support.laboratory import Size, Tally, add_relay
+from support.ledger_relay import Options, ledger_relay
+from support.peers import free_ports
+from support.program import Program, program
+from support.senders import Senders, sending
+from support.waiting import until
+
+_MAX_CONNECTIONS = 5
+_ESTABLISHED = "01"
+
+
+@pytest.mark.timeout(900)
+def test_a_relay_that_comes_back_is_not_run_over(tmp_path: Path, size: Size, tally: Tally) -> None:
+    """
+    While it is away one delivery at a time asks for it; then all goes out, on few connections.
+
+    Beside it another relay is dead for good, with as much waiting for it.
+    """
+    waiting = size(300, 10_000)
+    with ledger_relay(tmp_path) as relay, program(tmp_path) as box:
+        add_relay(box, relay, "--set", f"max_connections={_MAX_CONNECTIONS}")
+        (dead,) = free_ports(1)
+        where = ("--host", "127.0.0.1", "--port", str(dead), "--tls", "none")
+        assert box.run("relay", "add", "dead", *where).returncode == 0
+        key, ledger = box.new_key(), AcceptedLedger(tmp_path / "accepted.jsonl")
+        dead_ledger = AcceptedLedger(tmp_path / "dead.jsonl")
+        relay.stop()
+        with sending(Senders(box, key, ledger), most=waiting):
+            pass
+        dead_mail = Senders(box, key, dead_ledger, prefix="dead", fields={"relay": "dead"})
+        with sending(dead_mail, most=waiting // 2):
+            pass
+        tries = sum(tries_of(box, key))
+        memory = resident(box.pid)
+        relay.start()
+        with connections_to(relay.port) as seen:
+            relay.wait_entries(1, seconds=200)
+            began = time.monotonic()
+            relay.wait_entries(waiting, seconds=600)
+            took = time.monotonic() - began
+        until(lambda: "relayed" in states(box, key), what="the record of the last")
+        copies = relay.copies()
+        grown = resident(box.pid) - memory
+
+    assert tries <= 2 * (_MAX_CONNECTIONS + 8)
+    assert len(copies) == waiting
+    assert set(copies.values()) == {1}
+    assert 1 <= max(seen) <= _MAX_CONNECTIONS
+    assert grown < 50_000_000
+    assert waiting < 10_000 or waiting / took >= 83
+    tally("F18", waited=waiting, beside_a_dead_relay=waiting // 2, duplicates=0, lost=0)
+    tally(
+        "F19",
+        waited=waiting,
+        tries_while_away=f"≤ {2 * (_MAX_CONNECTIONS + 8)}",
+        connections=f"≤ {_MAX_CONNECTIONS}",
+    )
+
+
+def tries_of(box: Program, key: str) -> list[int]:
+    return [each["tries"] for message in all_messages(box, key) for each in message["deliveries"]]
+
+
+def states(box: Program, key: str) -> set[str]:
+    return {message["state"] for message in all_messages(box, key)}
+
+
+def resident(pid: int, name: str = "VmRSS") -> int:
+    """Octets."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+@contextmanager
+def connections_to(port: int) -> Iterator[list[int]]:
+    """How many there were to this port, looked at all the time while the block runs."""
+    seen, ended = [0], threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.005):
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            to_port = [row for row in rows if int(row[2].split(":")[1], 16) == port]
+            seen.append(sum(row[3] == _ESTABLISHED for row in to_port))
+
+    watch = threading.Thread(target=look, daemon=True)
+    watch.start()
+    yield seen
+    ended.set()
+    watch.join()
+
+
+def test_a_slow_relay_does_not_slow_the_others(tmp_path: Path, size: Size, tally: Tally) -> None:
+    """Mail for one that takes long over every answer is still under way when the rest is done."""
+    count = size(60, 500)
+    slow_folder = tmp_path / "slow"
+    slow_folder.mkdir()
+    with (
+        ledger_relay(tmp_path) as relay,
+        ledger_relay(slow_folder, Options(latency_seconds=1)) as slow,
+        program(tmp_path) as box,
+    ):
+        add_relay(box, relay)
+        where = ("--host", "127.0.0.1", "--port", str(slow.port), "--tls", "none")
+        assert box.run("relay", "add", "slow", *where).returncode == 0
+        key, ledger = box.new_key(), AcceptedLedger(tmp_path / "accepted.jsonl")
+        with sending(Senders(box, key, ledger, prefix="slow", fields={"relay": "slow"}), most=40):
+            pass
+        others = AcceptedLedger(tmp_path / "others.jsonl")
+        with sending(Senders(box, key, others), most=count):
+            pass
+        relay.wait_entries(count, seconds=30)
+        behind = 40 - len(slow.entries())
+
+    assert behind > 0
+    tally("F15a", others=count, done_before_the_slow_one="all")
+
+
+def test_slow_clients_do_not_hold_up_others(tmp_path: Path, size: Size, tally: Tally) -> None:
+    """Hundreds that never finish their request; whoever does is answered."""
+    slow, normal = size(200, 500), 50
+    with ledger_relay(tmp_path) as relay, program(tmp_path) as box, ExitStack() as stack:
+        add_relay(box, relay)
+        key, ledger = box.new_key(), AcceptedLedger(tmp_path / "accepted.jsonl")
+        for number in range(slow):
+            client = socket.create_connection(("127.0.0.1", box.http_port), timeout=10)
+            stack.enter_context(client)
+            client.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\n"[: 10 + number % 30])
+        senders = Senders(box, key, ledger)
+        began = time.monotonic()
+        with sending(senders, most=normal):
+            pass
+        took = time.monotonic() - began
+        settled(box, key)
+        found = check(box, key, ledger, relay)
+
+    assert found.wrong == [], str(found)
+    assert senders.statuses == {202: normal}
+    assert took / normal * 4 < 1  # seconds each, of four at once
+    tally("F15b", slow_clients=slow, answered=normal, within_a_second="all")
