@@ -107,11 +107,13 @@ class Wire(asyncio.Protocol):
             if self.early is not None:
                 return self.early
             self.transport.write(piece)
-        if self.lost is None:
-            self.transport.set_write_buffer_limits(0)
+        if self.lost is None and self.transport.get_write_buffer_size():
+            # One octet, not none: TLS transports pause at their limit, and nothing would
+            # ever leave an empty buffer to end the pause.
+            self.transport.set_write_buffer_limits(1)
             await self._has_room(seconds)
-        if self.lost is None:
-            self.transport.set_write_buffer_limits(_HIGH_WATER)
+            if self.lost is None:
+                self.transport.set_write_buffer_limits(_HIGH_WATER)
         return self.early
 
     async def _has_room(self, seconds: float) -> None:
