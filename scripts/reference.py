@@ -29,6 +29,7 @@ from pillarbox.base.errors import PillarboxError
 from pillarbox.cli import exits
 from pillarbox.cli.main import COMMANDS, help_page, main, parser
 from pillarbox.inlets.http import problems
+from pillarbox.inlets.http.figures import FIGURES
 from pillarbox.inlets.http.openapi import describe
 from pillarbox.inlets.http.reading.fields import Partly
 from pillarbox.journal.events import Event, catalogue
@@ -54,6 +55,7 @@ def pages() -> dict[str, str]:
         "events.md": events(),
         "http.md": http(),
         "cli.md": command_line(),
+        "metrics.md": metrics(),
         "relays.md": relays(),
         "advice.md": advice(),
     }
@@ -235,6 +237,28 @@ def help_of(*command: str) -> str:
     with contextlib.redirect_stdout(out):
         main([*command, "--help"])
     return f"```text\n{out.getvalue().strip()}\n```"
+
+
+def metrics() -> str:
+    rows = [
+        (
+            code(each.name + ("_total" if each.kind == "counter" else "")),
+            each.kind,
+            ", ".join(map(code, each.labels)) or "–",
+            each.about + ".",
+        )
+        for each in FIGURES
+    ]
+    return page(
+        "Metrics",
+        "`src/pillarbox/inlets/http/figures.py`",
+        "`GET /metrics` in Prometheus' text format. Counters begin with the process. What waits "
+        "is counted every few seconds at most, so a scrape costs the same however long the queue.",
+        "`relay` is the name of a relay, or the id of one that was removed. Beside these there "
+        "are Prometheus' own figures of the process: `process_resident_memory_bytes`, "
+        "`process_cpu_seconds_total`, `process_open_fds` and so on.",
+        table(("Metric", "Kind", "Labels", "What it is"), rows),
+    )
 
 
 def relays() -> str:

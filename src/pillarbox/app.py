@@ -95,6 +95,7 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
+            sessions=equipment.sessions,
         )
         if database.is_shared:
             await stack.enter_async_context(_following(registry, keys, clock))

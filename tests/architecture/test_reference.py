@@ -10,6 +10,7 @@ import pytest
 
 from pillarbox.base import config
 from pillarbox.cli.main import COMMANDS
+from pillarbox.inlets.http.figures import FIGURES
 from pillarbox.inlets.http.problems import STATUS
 from pillarbox.journal.events import catalogue
 from pillarbox.relays import classify, presets
@@ -44,6 +45,7 @@ THERE = {
     "events.md": [*catalogue()],
     "http.md": [*routes()],
     "cli.md": [f"pillarbox {name}" for name in COMMANDS],
+    "metrics.md": [each.name for each in FIGURES],
     "relays.md": [*FIELD_NAMES, *Slot, *(preset.id for preset in presets.every())],
     "advice.md": [entry["id"] for entry in classify.entries()],
 }

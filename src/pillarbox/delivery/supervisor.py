@@ -17,6 +17,7 @@ from pillarbox.delivery.worker import Equipment, Worker
 _LOOK_SECONDS = 1.0  # the longest that due mail waits for a bell nobody rang
 _BREATH_SECONDS = 0.05  # between two looks, however often the bell rings
 _RENEW_SECONDS = 20.0  # leases last 60
+_STUCK_SECONDS = 15.0  # without a look that found anything out
 _GRACE_SECONDS = 30.0  # what a stop allows transactions that are under way
 
 _log = log.logger("delivery")
@@ -34,20 +35,36 @@ class Supervisor:
         self._renewed_at = 0.0
         self._looked_at = 0.0
         self._has_looked = True
+        self._beat: float | None = None
+        self._has_ended = False
 
     @property
     def is_alive(self) -> bool:
-        """Whether mail is being carried."""
-        return not self._is_stopping
+        """Whether mail is being carried; True too where `run` never began, as it is not asked."""
+        if self._is_stopping or self._has_ended:
+            return False
+        now = self._equipment.clock.monotonic()
+        return self._beat is None or now - self._beat < _STUCK_SECONDS
 
     async def run(self, *, alone: bool) -> None:
         """Until stopped. alone: no other process works on this database, nor did a moment ago."""
+        try:
+            await self._run(alone=alone)
+        except Exception as error:
+            _log.critical("nothing is carried any more: start again", exc_info=error)
+            raise
+        finally:
+            self._has_ended = True
+
+    async def _run(self, *, alone: bool) -> None:
+        self._beat = self._equipment.clock.monotonic()
         recovered = await self._equipment.queue.recover(everything=alone)
         if recovered:
             _log.info("took back deliveries that were under way at the last stop", count=recovered)
         while not self._is_stopping:
             try:
                 await self._look()
+                self._beat = self._equipment.clock.monotonic()
                 await self._renew()
             except Unavailable as error:
                 _log.error("the database is away; nothing new is begun", cause=str(error))

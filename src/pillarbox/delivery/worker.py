@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, ope
 from pillarbox.delivery.judge import Judged, judge
 from pillarbox.delivery.pace import Pace
 from pillarbox.delivery.sessions import SessionPool
+from pillarbox.delivery.tally import SessionTally
 from pillarbox.mail.content import Content
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage
 from pillarbox.queue.claim import Ticket
@@ -48,6 +49,7 @@ class Equipment:
     clock: Clock
     ids: Ids
     ehlo_name: str
+    sessions: SessionTally = field(default_factory=SessionTally)
 
 
 class Worker:
@@ -234,9 +236,11 @@ class Worker:
         equipment = self._equipment
         try:
             secrets = self._registry.secrets(relay)
-            return await open_carrier(
-                Opening(relay, secrets, equipment.ehlo_name, equipment.clock, equipment.ids)
-            )
+            opening = Opening(relay, secrets, equipment.ehlo_name, equipment.clock, equipment.ids)
+            carrier = await open_carrier(opening)
+            if not isinstance(carrier, Unopened):
+                equipment.sessions.open(relay.id, carrier)
+            return carrier
         except (Unusable, Invalid) as error:
             lost = Lost(Loss.UNUSABLE_SETTINGS, str(error))
             failed = Failed(Stage.CONFIGURATION, Blame.RELAY, permanent=False, answer=lost)

@@ -12,6 +12,7 @@ from pillarbox.queue.claim import ClaimRequest, Ticket
 from pillarbox.queue.control import Retention, Wish
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
 from pillarbox.queue.record import Release
+from pillarbox.queue.tally import Tally
 
 
 class Queue:
@@ -21,10 +22,14 @@ class Queue:
         self._database = database
         self._clock = clock
         self._bell = bell
+        self.tally = Tally()
+        """What this process has taken in and tried since it started."""
 
     async def enqueue(self, parcel: Parcel) -> Receipt:
         """Store a message and ring. Raises Mismatch for a reused idempotency key."""
         receipt = await self._database.share(enqueue.enqueue, parcel)
+        if not receipt.replayed:
+            self.tally.accept(parcel)
         self._bell.ring()
         return receipt
 
@@ -50,7 +55,10 @@ class Queue:
 
     async def record(self, attempt: Attempt) -> bool:
         """Write down how an attempt ended. False: somebody else has the delivery by now."""
-        return await self._database.share(record.record, attempt)
+        is_ours = await self._database.share(record.record, attempt)
+        if is_ours:
+            self.tally.end(attempt)
+        return is_ours
 
     async def release(self, tickets: tuple[Ticket, ...], *, wait: timedelta) -> None:
         """Give back deliveries that were claimed and not tried; due again after wait."""

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
+from pillarbox.base.db.tally import Commits
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -40,6 +41,11 @@ class Database(Protocol):
     @property
     def bell(self) -> Bell:
         """Rings for work that was stored, also by other processes."""
+        ...
+
+    @property
+    def commits(self) -> Commits:
+        """What was committed by this process."""
         ...
 
     async def write(self, work: Work[T]) -> T:

@@ -20,6 +20,7 @@ from pillarbox.base.db.clock import DatabaseClock
 from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
 from pillarbox.base.db.dsn import Dsn
 from pillarbox.base.db.listener import Listener
+from pillarbox.base.db.tally import Commits
 from pillarbox.base.db.trouble import (
     READ_ONLY,
     TROUBLE,
@@ -46,6 +47,7 @@ class PostgresDatabase:
         self._pending: dict[SharedWork[Any, Any], list[Job]] = {}
         self._flushing: dict[SharedWork[Any, Any], asyncio.Task[None]] = {}
         self._closed = False
+        self.commits = Commits()
         self._clock = DatabaseClock(SystemClock())
         self._listener = Listener(dsn, self._clock)
 
@@ -115,6 +117,7 @@ class PostgresDatabase:
         try:
             while jobs := self._pending.pop(work, []):
                 answers = await self._answers(work, [item for item, _ in jobs])
+                self.commits.count(len(jobs))
                 for (_, future), answer in zip(jobs, answers, strict=True):
                     _settle(future, answer)
         finally:

@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
+from pillarbox.base.db.tally import Commits
 from pillarbox.base.errors import Unavailable, Unusable
 
 _READERS = 2
@@ -45,6 +46,7 @@ class SqliteDatabase:
         self._broken: str | None = None
         self._failure = asyncio.Event()
         self._closed = False
+        self.commits = Commits()
         self._clock = SystemClock()
         self._bell = Bell()
         self._check_durability(path)
@@ -140,6 +142,7 @@ class SqliteDatabase:
             except (SQLAlchemyError, sqlite3.Error, _RoundLost) as error:
                 self._abandon(jobs, error.cause if isinstance(error, _RoundLost) else error)
                 continue
+            self.commits.count(len(jobs))
             for future, answer in answers:
                 _settle(future, answer)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
@@ -11,12 +12,14 @@ from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.base.db.database import Database
 from pillarbox.base.secret import Secret
+from pillarbox.delivery.tally import SessionTally
 from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.queue.depth import Depth
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Desk:
     """
     What app.py has built, for the routes.
@@ -35,3 +38,9 @@ class Desk:
     database: Database
     operator_token: Secret
     is_ready: Callable[[], bool]
+    sessions: SessionTally = field(default_factory=SessionTally)
+
+    @cached_property
+    def depth(self) -> Depth:
+        """How much waits, counted seldom."""
+        return Depth(self.database, self.clock)

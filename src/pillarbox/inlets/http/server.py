@@ -59,6 +59,7 @@ def build(desk: Desk) -> FastAPI:
     app.state.desk = desk
     app.state.intake = Intake()
     app.state.streams = Streams(desk)
+    app.state.probe = health.Probe()
     app.add_middleware(Gate, desk=desk, direct={("POST", "/v1/messages"): messages.send})
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
