@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pillarbox.relays.classify import entries
+
+_COMMANDS = (
+    (
+        (
+            "auth.credentials",
+            "refused.sign-in",
+            "*.wrong-password",
+            "*.wrong-key",
+            "*.wrong-credentials",
+            "*.app-password",
+            "*.sign-in",
+        ),
+        "--password-stdin",
+    ),
+    (
+        ("auth.required", "refused.sign-in-needed", "*.not-signed-in", "*.authenticate-first"),
+        "--username USER --password-stdin",
+    ),
+    (
+        ("tls.untrusted", "tls.self-signed"),
+        "--set authorities=@CA.pem, or to trust this one certificate: --set pin=SHA-256",
+    ),
+    (("tls.expired", "tls.pin"), "--set pin=SHA-256"),
+    (("tls.implicit-on-starttls-port", "tls.not-tls"), "--tls starttls"),
+    (("tls.starttls-on-implicit-port",), "--tls implicit"),
+)
+"""Ids of the catalogue, as patterns, and the options of `relay set` that help. First one wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +56,23 @@ def advice_on(advice_id: str | None, where: Mapping[str, Any]) -> Advice | None:
         if entry["id"] == advice_id:
             return Advice(entry["cause"].format_map(known), entry["fix"].format_map(known))
     return None
+
+
+def command_for(advice_id: str | None, relay: str | None) -> str | None:
+    """What to type against it; None where a command alone does not help, or for typed settings."""
+    if advice_id is None or relay is None:
+        return None
+    for ids, options in _COMMANDS:
+        if _is_any(advice_id, ids):
+            return f"pillarbox relay set {shlex.quote(relay)} {options}"
+    return None
+
+
+def options_for(advice_id: str | None) -> str | None:
+    """The same for settings that are typed and have no name yet: the options alone."""
+    found = command_for(advice_id, "X")
+    return found.removeprefix("pillarbox relay set X ") if found else None
+
+
+def _is_any(advice_id: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(advice_id, each) for each in patterns)

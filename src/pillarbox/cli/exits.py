@@ -29,7 +29,7 @@ _EXITS: dict[type[PillarboxError], Exit] = {
 _FLAGS = {
     "attachments": "--attach",
     "headers": "--header",
-    "password": "--password-stdin",
+    "password": "--password-stdin or --password-env NAME",
     "tags": "--tag",
 }
 _OWN_FLAGS = frozenset(
@@ -53,6 +53,10 @@ _OWN_FLAGS = frozenset(
         "username",
         "preset",
         "default",
+        "state",
+        "limit",
+        "after",
+        "before",
     ]
 )
 
@@ -67,13 +71,20 @@ def code_of(error: PillarboxError) -> Exit:
 
 def explain(error: PillarboxError, *, as_json: bool) -> Exit:
     """Say on stderr everything that stands against the command; its exit code."""
-    print(json.dumps(_as_json(error)) if as_json else _as_text(error), file=sys.stderr)
+    print(
+        json.dumps(_as_json(error), ensure_ascii=False) if as_json else _as_text(error),
+        file=sys.stderr,
+    )
     return code_of(error)
 
 
-def complain(text: str) -> Exit:
+def complain(text: str, *, as_json: bool = False) -> Exit:
     """Say why the command line could not be read."""
-    print(f"pillarbox: {text}", file=sys.stderr)
+    if as_json:
+        text = json.dumps({"code": "usage", "detail": text}, ensure_ascii=False)
+        print(text, file=sys.stderr)
+    else:
+        print(f"pillarbox: {text}", file=sys.stderr)
     return Exit.USAGE
 
 
@@ -89,8 +100,7 @@ def flag_of(field: str) -> str:
 
 def _as_text(error: PillarboxError) -> str:
     if not isinstance(error, Rejected):
-        where = f"{flag_of(error.field)}: " if error.field and isinstance(error, Invalid) else ""
-        return f"pillarbox: {where}{error}"
+        return f"pillarbox: {_problem(error, 0) if isinstance(error, Invalid) else error}"
     if len(error.problems) == 1:
         return f"pillarbox: {_problem(error.problems[0], 0)}"
     width = max(len(flag_of(each.field or "")) for each in error.problems)
@@ -99,7 +109,7 @@ def _as_text(error: PillarboxError) -> str:
 
 
 def _problem(problem: Invalid, width: int) -> str:
-    if not problem.field:
+    if not problem.field or str(problem).startswith(problem.field):
         return str(problem)
     return f"{flag_of(problem.field) + ':':{width + 1}} {problem}"
 

@@ -7,6 +7,7 @@ what a command needs is imported by that command.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ COMMANDS = {
 }
 """Every command and its sentence. The module of the same name in this package has its `app`."""
 
+_NO_PAPER = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})  # where stdout goes, it is full
+
 _HELP = frozenset({"--help", "-h", "help"})
 _VERSION = frozenset({"--version", "-V"})
 
@@ -46,24 +49,27 @@ Start here:  pillarbox serve"""
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command. Its exit code; nothing is raised."""
-    if not arguments or (len(arguments) == 1 and arguments[0] in _HELP):
-        print(help_page())
-        return Exit.DONE
-    if len(arguments) == 1 and arguments[0] in _VERSION:
-        print(f"pillarbox {__version__}")
-        return Exit.DONE
     try:
-        return _run(list(arguments))
-    except PillarboxError as error:
-        return explain(error, as_json="--json" in arguments)
-    except Usage as error:
-        return complain(str(error))
+        ending = Exit.DONE if _introduce(arguments) else _run(list(arguments))
+        sys.stdout.flush()  # here, where a closed pipe is known for what it is
+        return ending
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        return _stop_printing()
+        return _stop_printing(Exit.DONE)
     except Exception as error:  # noqa: BLE001 - the last resort of the command line
-        return _confess(error, arguments)
+        return _end(error, arguments)
+
+
+def _introduce(arguments: Sequence[str]) -> bool:
+    """Answer what needs no parser; whether it was that."""
+    if not arguments or (len(arguments) == 1 and arguments[0] in _HELP):
+        print(help_page())
+        return True
+    if len(arguments) == 1 and arguments[0] in _VERSION:
+        print(f"pillarbox {__version__}")
+        return True
+    return False
 
 
 def help_page() -> str:
@@ -98,24 +104,35 @@ def parser() -> App:
 def _run(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
+    from pillarbox.cli.misread import misread
+
     try:
         ended = parser()(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as error:
-        return complain(f"{error}\nTry: pillarbox {_command_of(arguments)}--help")
-    sys.stdout.flush()  # here, where a closed pipe is known for what it is
+        return complain(misread(error), as_json="--json" in arguments)
     return Exit.DONE if ended is None else int(ended)
 
 
-def _stop_printing() -> Exit:
+def _end(error: Exception, arguments: Sequence[str]) -> int:
+    """Say why it ended: refused, not readable, nowhere to write the answer, or our mistake."""
+    as_json = "--json" in arguments
+    match error:
+        case PillarboxError():
+            return explain(error, as_json=as_json)
+        case Usage():
+            return complain(str(error), as_json=as_json)
+        case OSError() if error.errno in _NO_PAPER:
+            print(f"pillarbox: the answer could not be written: {error.strerror}", file=sys.stderr)
+            return _stop_printing(Exit.UNAVAILABLE)
+    return _confess(error, arguments)
+
+
+def _stop_printing(ending: Exit) -> Exit:
     """Whoever read our output has seen enough, as `head` does. Python must not say so again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.DONE
-
-
-def _command_of(arguments: Sequence[str]) -> str:
-    return f"{arguments[0]} " if arguments[0] in COMMANDS else ""
+    return ending
 
 
 def _confess(error: Exception, arguments: Sequence[str]) -> int:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from pillarbox.base.errors import NotFound
+from pillarbox.cli.exits import Usage
 from pillarbox.cli.options import NOTHING, Everywhere, ask, group, print_json
+from pillarbox.queue.state import DeliveryState
 
 if TYPE_CHECKING:
-    from pillarbox.client.answers import Message, Relay
+    from pillarbox.client.answers import Message, Page, Relay
     from pillarbox.client.client import Pillarbox
+
+CAPTURED = "captured"
+"""What the sandbox took is called so, here and in the console: nothing left this machine."""
+
+_STATES = (*(each.value for each in DeliveryState), CAPTURED)
+_MOST = 100
 
 app = group("message", "Messages and what became of them.")
 
@@ -23,6 +32,7 @@ def list_(
     state: str | None = None,
     limit: Annotated[int, Parameter(metavar="N")] = 20,
     after: Annotated[str | None, Parameter(metavar="ID")] = None,
+    relay: str | None = None,
     everywhere: Everywhere = NOTHING,
 ) -> None:
     """List messages, newest first.
@@ -30,19 +40,60 @@ def list_(
     Parameters
     ----------
     state
-        Only those with a delivery in this state: queued, deferred, failed, relayed, …
+        Only those with a delivery in this state: queued, deferred, failed, relayed, …;
+        captured: those that a sandbox took.
     limit
         How many, 1 to 100.
     after
         Only those older than this message.
+    relay
+        Only those that go by this relay.
     """
-    page = ask(everywhere, lambda box: box.messages.list(state=state, limit=limit, after=after))
+    _check(state, limit, after)
+
+    async def work(box: Pillarbox) -> tuple[Page[Message], frozenset[str]]:
+        sandboxes = await _sandboxes(box)
+        by, wanted = relay, state
+        if state == CAPTURED:
+            by, wanted = relay or _only(sandboxes), "relayed"
+        found = await box.messages.list(state=wanted, limit=limit, after=after, relay=by)
+        return found, sandboxes
+
+    page, sandboxes = ask(everywhere, work)
     if everywhere.json:
         return print_json(page.json)
     from pillarbox.cli.terminal import console
     from pillarbox.cli.views.message import show_list
 
-    return show_list(page, console())
+    return show_list(page, console(), sandboxes)
+
+
+def _check(state: str | None, limit: int, after: str | None) -> None:
+    """Raises Usage for what no server could answer."""
+    if state is not None and state not in _STATES:
+        raise Usage(f"--state: there is no state “{state}”{_hint(state)}")
+    if not 1 <= limit <= _MOST:
+        raise Usage(f"--limit is between 1 and {_MOST}, not {limit}")
+    if after is not None and not after.startswith("msg_"):
+        raise Usage(f"--after takes the id of a message, msg_…, not “{after}”")
+
+
+def _hint(state: str) -> str:
+    near = difflib.get_close_matches(state, _STATES, n=1)
+    return f"; did you mean {near[0]}?" if near else f". There are: {', '.join(_STATES)}"
+
+
+async def _sandboxes(box: Pillarbox) -> frozenset[str]:
+    return frozenset(each.name for each in await box.relays.list() if each.kind == "sandbox")
+
+
+def _only(sandboxes: frozenset[str]) -> str:
+    if not sandboxes:
+        raise Usage("--state captured: there is no sandbox; --state relayed lists what was sent")
+    if len(sandboxes) > 1:
+        names = ", ".join(sorted(sandboxes))
+        raise Usage(f"--state captured: say by which sandbox, with --relay: {names}")
+    return next(iter(sandboxes))
 
 
 @app.command

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
+from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.cli.exits import Usage
 from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
-from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom
+from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom, ask_for, ask_openly
+
+if TYPE_CHECKING:
+    from pillarbox.client.answers import Relay
+    from pillarbox.client.client import Pillarbox
+
+T = TypeVar("T")
 
 app = group("relay", "Relays: where mail goes.")
 
@@ -50,7 +59,8 @@ class Settings:
     """Mail that names no relay goes here."""
 
     set_: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=VALUE")] = ()
-    """Any other setting, as often as needed. An empty value goes back to the default."""
+    """Any other setting, as often as needed. An empty value goes back to the default;
+    authorities, client_certificate and client_key take @FILE."""
 
     def fields(self) -> dict[str, Any]:
         """What was said, by the names of the API. Raises Usage."""
@@ -77,6 +87,10 @@ class Settings:
 
 
 NO_SETTINGS = Settings()
+_WAITING = ("queued", "scheduled", "deferred", "uncertain", "sending")
+_FROM_FILES = frozenset({"authorities", "client_certificate", "client_key"})
+_SECRETS = frozenset({"password", "proxy_password", "client_key"})
+_NOT_HERE = "use --password-stdin or --password-env NAME, or the API for a proxy's"
 
 
 @app.command
@@ -89,9 +103,12 @@ def add(
     everywhere: Everywhere = NOTHING,
 ) -> None:
     """Add a relay."""
-    fields = settings.fields() | _secret(password, asked=_will_sign_in(settings))
-    relay = ask(everywhere, lambda box: box.relays.add(name, **fields), home=Home.MADE)
-    _show(relay, everywhere)
+    fields = settings.fields() | _announced(password)
+
+    async def work(box: Pillarbox) -> Relay:
+        return await asking_again(lambda more: box.relays.add(name, **fields, **more))
+
+    _show(ask(everywhere, work, home=Home.MADE), everywhere)
 
 
 @app.command(name="list")
@@ -122,10 +139,14 @@ def set_(
     everywhere: Everywhere = NOTHING,
 ) -> None:
     """Change what is said here and nothing else."""
-    fields = settings.fields() | _secret(password, asked=False)
+    fields = settings.fields() | _announced(password)
     if not fields:
         raise Usage("say what to change, for example --port 587")
-    _show(ask(everywhere, lambda box: box.relays.set(name, **fields)), everywhere)
+
+    async def work(box: Pillarbox) -> Relay:
+        return await asking_again(lambda more: box.relays.set(name, **fields, **more))
+
+    _show(ask(everywhere, work), everywhere)
 
 
 @app.command
@@ -137,32 +158,91 @@ def resume(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
 @app.command
 def remove(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
     """Remove a relay. Mail that waits for it is held."""
-    ask(everywhere, lambda box: box.relays.remove(name))
+
+    async def work(box: Pillarbox) -> bool:
+        waiting = [
+            bool((await box.messages.list(relay=name, state=state, limit=1)).items)
+            for state in _WAITING
+        ]
+        await box.relays.remove(name)
+        return any(waiting)
+
+    has_held = ask(everywhere, work)
     if everywhere.json:
         print_json({"name": name, "removed": True})
     else:
-        print(f"Removed {name}. Mail that waited for it is held.")
+        held = " Mail that waited for it is held: pillarbox message list --state held"
+        print(f"Removed {name}.{held if has_held else ''}")
 
 
-def _secret(password: PasswordFrom, *, asked: bool) -> dict[str, str]:
-    given = password.read_or_ask("the relay account") if asked else password.read()
+async def asking_again(work: Callable[[dict[str, str]], Awaitable[T]]) -> T:
+    """
+    Do it. When nothing but sign-in is missing, ask the person at the terminal and do it again.
+
+    So everything else is checked before somebody types a password. Raises what work raises.
+    """
+    try:
+        return await work({})
+    except Rejected as refused:
+        more = _typed(refused.problems)
+        if not more:
+            raise
+    except Invalid as refused:
+        more = _typed([refused])
+        if not more:
+            raise
+    return await asking_again(lambda further: work({**more, **further}))
+
+
+_ASKED: dict[str, Callable[[], str | None]] = {
+    "username": lambda: ask_openly("User name"),
+    "password": lambda: ask_for("Password of the relay account"),
+}
+
+
+def _typed(problems: Sequence[Invalid]) -> dict[str, str]:
+    """What a person types for the fields that are missing; nothing if other ones are wrong."""
+    fields = {each.field for each in problems}
+    if not fields or not fields <= set(_ASKED):
+        return {}
+    if not all(_is_missing(each) for each in problems):
+        return {}
+    told = {name: ask_one() for name, ask_one in _ASKED.items() if name in fields}
+    return {name: text for name, text in told.items() if text}
+
+
+def _is_missing(problem: Invalid) -> bool:
+    return str(problem).startswith("enter the ")
+
+
+def _announced(password: PasswordFrom) -> dict[str, str]:
+    given = password.read()
     return {} if given is None else {"password": given}
 
 
-def _will_sign_in(settings: Settings) -> bool:
-    """Whether to ask a person at a terminal; nothing typed there means no password."""
-    if settings.auth is not None:
-        return settings.auth == "password"
-    return settings.username is not None or settings.preset is not None
-
-
 def _setting(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
+    name, equals, value = (each.strip() for each in text.partition("="))
+    if not equals or not name:
         raise Usage(f"--set {text}: write it as field=value")
-    if name.strip() in ("password", "proxy_password", "client_key"):
-        raise Usage(f"--set {name}=…: a secret on the command line can be read by others")
-    return name.strip(), value or None
+    if name in _FROM_FILES and value.startswith("@"):
+        return name, _read(name, value[1:])
+    if name in _SECRETS:
+        instead = f"write --set {name}=@FILE" if name in _FROM_FILES else _NOT_HERE
+        raise Usage(
+            f"--set {name}=…: a secret on the command line can be read by others; {instead}"
+        )
+    if name in _FROM_FILES and "\n" not in value and Path(value).is_file():
+        raise Usage(f"--set {name}={value}: this is a file; write --set {name}=@{value}")
+    return name, value or None
+
+
+def _read(name: str, file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text()
+    except OSError as error:
+        raise Usage(f"--set {name}=@{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Usage(f"--set {name}=@{file}: this is not PEM (-----BEGIN …)") from None
 
 
 def _show(relay: Any, everywhere: Everywhere) -> None:

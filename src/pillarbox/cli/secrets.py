@@ -35,12 +35,23 @@ class PasswordFrom:
     def read_or_ask(self, whose: str) -> str | None:
         """The same; a person at a terminal is asked when nothing was announced."""
         given = self.read()
-        if given is None and not self.password_env and sys.stdin.isatty():
-            return getpass.getpass(f"Password of {whose}: ") or None
-        return given
+        return ask_for(f"Password of {whose}") if given is None else given
 
 
 NO_PASSWORD = PasswordFrom()
+
+
+def ask_for(what: str) -> str | None:
+    """What a person at a terminal types for this, unseen; None for nothing, or without one."""
+    return getpass.getpass(f"{what}: ") or None if sys.stdin.isatty() else None
+
+
+def ask_openly(what: str) -> str | None:
+    """The same for what is no secret."""
+    if not sys.stdin.isatty():
+        return None
+    print(f"{what}: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() or None
 
 
 def _from_environment(name: str) -> str:

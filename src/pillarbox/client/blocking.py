@@ -66,10 +66,11 @@ class BlockingMessages:
         limit: int | None = None,
         after: str | None = None,
         before: str | None = None,
+        relay: str | None = None,
     ) -> Page[Message]:
         """Messages, newest first. after: older than this id; before: newer. limit is 1 to 100."""
         return self._portal.run(
-            self._messages.list(state=state, limit=limit, after=after, before=before)
+            self._messages.list(state=state, limit=limit, after=after, before=before, relay=relay)
         )
 
     def get(self, message_id: str) -> Message:

@@ -78,9 +78,11 @@ class Messages(Calls):
         limit: int | None = None,
         after: str | None = None,
         before: str | None = None,
+        relay: str | None = None,
     ) -> Page[Message]:
         """Messages, newest first. after: older than this id; before: newer. limit is 1 to 100."""
-        query = {"state": state, "limit": limit, "after": after, "before": before}
+        place = {"limit": limit, "after": after, "before": before}
+        query = {"state": state, "relay": relay, **place}
         return read_page(Message, await self._json(Call("GET", "/v1/messages", query)))
 
     async def get(self, message_id: str) -> Message:

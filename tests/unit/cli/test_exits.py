@@ -16,7 +16,7 @@ from pillarbox.base.errors import (
     Unusable,
 )
 from pillarbox.cli import exits
-from pillarbox.cli.exits import Exit, explain, flag_of
+from pillarbox.cli.exits import Exit, complain, explain, flag_of
 
 
 def every_error() -> list[type[PillarboxError]]:
@@ -59,7 +59,7 @@ def test_every_error_of_ours_has_an_exit_code() -> None:
         ("from", "--from"),
         ("reply_to", "--reply-to"),
         ("attachments/2/content", "--attach"),
-        ("password", "--password-stdin"),
+        ("password", "--password-stdin or --password-env NAME"),
         ("pin", "--set pin=…"),
         ("PILLARBOX_HTTP", "PILLARBOX_HTTP"),
         ("--config", "--config"),
@@ -100,3 +100,19 @@ def test_machines_get_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> No
         "detail": "it is empty",
         "errors": [{"pointer": "/host", "detail": "it is empty"}],
     }
+
+
+def test_an_option_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the sentence begins with is not said before it."""
+    explain(Invalid("PILLARBOX_HTTP is “x”", field="PILLARBOX_HTTP"), as_json=False)
+
+    assert capsys.readouterr().err == "pillarbox: PILLARBOX_HTTP is “x”\n"
+
+
+def test_usage_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that reads stderr gets one shape, in readable letters."""
+    assert complain("nein, größer", as_json=True) == Exit.USAGE
+
+    said = capsys.readouterr().err
+    assert json.loads(said) == {"code": "usage", "detail": "nein, größer"}
+    assert "größer" in said

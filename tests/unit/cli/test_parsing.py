@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.cli import relay
 from pillarbox.cli.exits import Usage
 from pillarbox.cli.main import COMMANDS, help_page, main, parser
-from pillarbox.cli.relay import Settings, _will_sign_in
+from pillarbox.cli.relay import Settings, asking_again
 from pillarbox.cli.secrets import PasswordFrom
 from pillarbox.cli.send import Letter
 from pillarbox.cli.serve import read_parts
@@ -59,8 +62,21 @@ def test_commands_are_those_of_the_table() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["snd"], 'Did you mean "send"?'),
-        (["relay", "add", "x", "--hst", "y"], "Did you mean --host?"),
+        (["snd"], "did you mean send?\nTry: pillarbox --help"),
+        (["relay", "rm", "x"], "did you mean remove?\nTry: pillarbox relay --help"),
+        (["message", "frob"], "There are: list, show"),
+        (["relay", "list", "more"], "“more” is more than `relay list` takes"),
+        (["relay", "show"], "`relay show` needs NAME\nTry: pillarbox relay show --help"),
+        (["relay", "add", "x", "--port"], "--port needs a value after it"),
+        (["relay", "add", "x", "--password", "y"], "can be read by others"),
+        (["--json", "send"], "name a command first"),
+        (["message", "list", "--state", "relaied"], "did you mean relayed?"),
+        (["message", "list", "--limit", "0"], "--limit is between 1 and 100, not 0"),
+        (["message", "list", "--after", "yesterday"], "msg_…, not “yesterday”"),
+        (["relay", "add", "x", "--set", "authorities=@/no/such"], "No such file"),
+        (["relay", "add", "x", "--set", "authorities=/etc/passwd"], "=@/etc/passwd"),
+        (["relay", "add", "x", "--set", "client_key=x"], "write --set client_key=@FILE"),
+        (["relay", "add", "x", "--hst", "y"], "did you mean --host?"),
         (["relay", "add"], "NAME"),
         (["relay", "add", "x", "--port", "many"], "--port"),
         (["relay", "set", "x"], "say what to change"),
@@ -158,15 +174,51 @@ def test_a_mistake_of_ours_is_admitted(
     assert ("--debug" in said) == ("--debug" not in arguments)
 
 
-@pytest.mark.parametrize(
-    ("typed", "asked"),
-    [
-        (Settings(host="mail.example.org"), False),
-        (Settings(host="mail.example.org", username="app"), True),
-        (Settings(preset="sendgrid"), True),
-        (Settings(preset="gmail", auth="none"), False),
-    ],
-)
-def test_a_person_is_asked_where_a_password_will_be_needed(typed: Settings, asked: bool) -> None:
-    """Only then; a prompt that makes no sense teaches people to type passwords anywhere."""
-    assert _will_sign_in(typed) is asked
+async def refusing(more: dict[str, str], *missing: str) -> dict[str, str]:
+    """A relay command that wants these fields, and says so."""
+    problems = [Invalid(f"enter the {each}", field=each) for each in missing if each not in more]
+    if problems:
+        raise Rejected(problems)
+    return more
+
+
+async def test_a_person_is_asked_for_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only after everything else is right, and only for user name and password."""
+    typed = {"username": "ann", "password": "hunter2"}
+    monkeypatch.setattr(relay, "_ASKED", {name: lambda n=name: typed[n] for name in typed})
+
+    assert await asking_again(lambda more: refusing(more, "username", "password")) == typed
+    with pytest.raises(Rejected):
+        await asking_again(lambda more: refusing(more, "host", "password"))
+
+
+async def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal says which option to use."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hunter2\n"))
+
+    with pytest.raises(Rejected):
+        await asking_again(lambda more: refusing(more, "username", "password"))
+
+
+def test_a_setting_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Certificates have many lines."""
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n…\n")
+
+    said = Settings(set_=(f"authorities=@{tmp_path}/ca.pem",)).fields()
+
+    assert said["authorities"].startswith("-----BEGIN")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_no_mistake_of_ours() -> None:
+    """The answer has nowhere to go; that is said."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pillarbox", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert done.returncode == 4
+    assert done.stderr == ("pillarbox: the answer could not be written: No space left on device\n")

@@ -240,8 +240,10 @@ def test_relays_are_listed_with_their_status(paper: Paper) -> None:
     assert (
         paper.text
         == """\
-Relay  Status     Where                          From
-main   suspended  mail.example.net:465 implicit  a@example.org  default
+  Relay  Status     Where                          From
+* main   suspended  mail.example.net:465 implicit  a@example.org
+
+* the default
 """
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pillarbox.cli.advice import advice_on
+from pillarbox.cli.advice import advice_on, command_for
 from pillarbox.cli.terminal import clock, facts, listing, local, plain, rest_of, word
 from pillarbox.client.answers import Attempt, Delivery, Event, Message, Page, Relay, Session
 
@@ -48,30 +48,44 @@ class Story:
         """Host, port and TLS mode, for the sentences of the catalogue."""
         return self.relay.json if self.relay else {}
 
+    @property
+    def in_sandbox(self) -> bool:
+        return self.relay is not None and self.relay.kind == "sandbox"
 
-def show_list(page: Page[Message], out: Console) -> None:
-    """Messages, newest first."""
+    def state(self, state: str) -> Text:
+        """A state in its word and colour."""
+        return _state(state, in_sandbox=self.in_sandbox)
+
+
+def _state(state: str, *, in_sandbox: bool) -> Text:
+    """What the sandbox took did not go anywhere, so it is not called relayed."""
+    return word(state, "captured" if in_sandbox and state == "relayed" else None)
+
+
+def show_list(page: Page[Message], out: Console, sandboxes: Collection[str] = frozenset()) -> None:
+    """Messages, newest first. sandboxes are the names of relays that keep what they take."""
     if not page.items:
         out.print("No messages.")
         return
-    out.print(_wide(page) if out.width >= _WIDE else _narrow(page))
+    states = [_state(each.state, in_sandbox=each.relay in sandboxes) for each in page]
+    out.print(_wide(page, states) if out.width >= _WIDE else _narrow(page, states))
     if page.has_more:
         _say(out, f"\nOlder ones: pillarbox message list --after {page.items[-1].id}")
 
 
-def _wide(page: Page[Message]) -> Table:
+def _wide(page: Page[Message], states: Sequence[Text]) -> Table:
     rows = [
-        (each.id, local(each.created_at), word(each.state), _recipients(each), each.subject)
-        for each in page
+        (each.id, local(each.created_at), state, _recipients(each), each.subject)
+        for each, state in zip(page, states, strict=True)
     ]
     return listing(("Message", "Accepted", "State", "To", "Subject"), rows)
 
 
-def _narrow(page: Page[Message]) -> Table:
+def _narrow(page: Page[Message], states: Sequence[Text]) -> Table:
     """Two lines a message."""
     table = Table.grid(padding=(0, 2))
-    for each in page:
-        table.add_row(word(each.state), each.id, local(each.created_at))
+    for each, state in zip(page, states, strict=True):
+        table.add_row(state, each.id, local(each.created_at))
         table.add_row("", _cut(_recipients(each), 30), Text(_cut(plain(each.subject), 28), "dim"))
     return table
 
@@ -88,14 +102,14 @@ def _recipients(message: Message) -> str:
 def show(story: Story, out: Console) -> None:
     """Everything that happened to one message."""
     message = story.message
-    out.print(Text.assemble(message.id, "  ", word(message.state)))
+    out.print(Text.assemble(message.id, "  ", story.state(message.state)))
     out.print(_heading(story))
     for delivery in message.deliveries:
         out.print()
         out.print(_delivery(story, delivery))
     if message.events:
         out.print("\nTimeline")
-        out.print(Padding(_timeline(message), _INDENT))
+        out.print(Padding(_timeline(story), _INDENT))
     if hint := _hint(story):
         _say(out, f"\n{hint}")
 
@@ -131,7 +145,7 @@ def _heading(story: Story) -> Table:
 
 def _delivery(story: Story, delivery: Delivery) -> RenderableType:
     rows: list[RenderableType] = [
-        Text.assemble("To ", plain(delivery.to), "  ", word(delivery.state))
+        Text.assemble("To ", plain(delivery.to), "  ", story.state(delivery.state))
     ]
     if delivery.due_at and delivery.state in ("scheduled", "deferred", "uncertain"):
         rows.append(Padding(f"next attempt {local(delivery.due_at)}", _INDENT))
@@ -152,12 +166,14 @@ def _attempt(story: Story, attempt: Attempt, *, advised: bool) -> RenderableType
     """One try: when, how it ended, what the server said, on what connection, why, what to do."""
     session = next((s for s in story.message.sessions if s.id == attempt.session_id), None)
     heading = Text.assemble(
-        f"Attempt {attempt.number}  {clock(attempt.started_at)}  ", _ending(attempt), _took(attempt)
+        f"Attempt {attempt.number}  {clock(attempt.started_at)}  ",
+        _ending(story, attempt),
+        _took(attempt),
     )
     rows: list[tuple[str, Any]] = [("Answer", attempt.answer), ("Server", _server(session))]
     parts: list[RenderableType] = [
         heading,
-        facts([*rows, *(_advice(attempt, story.place) if advised else ())]),
+        facts([*rows, *(_advice(attempt, story) if advised else ())]),
     ]
     if story.transcript:
         parts.append(Padding(_said(story, attempt, session), _INDENT))
@@ -177,10 +193,10 @@ def _said(story: Story, attempt: Attempt, session: Session | None) -> Text:
     return Text("\n".join(map(plain, lines)) or "(nothing was said)", "dim")
 
 
-def _ending(attempt: Attempt) -> Text:
+def _ending(story: Story, attempt: Attempt) -> Text:
     state = _OUTCOMES.get(attempt.outcome, attempt.outcome)
     where = f" at {attempt.stage}" if attempt.stage and attempt.outcome == "failed" else ""
-    return Text.assemble(word(state), where)
+    return Text.assemble(story.state(state), where)
 
 
 def _took(attempt: Attempt) -> str:
@@ -199,24 +215,30 @@ def _server(session: Session | None) -> str:
     return f"{session.host}{address}, {tls}{login}"
 
 
-def _advice(attempt: Attempt, place: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    if found := advice_on(attempt.advice, place):
+def _advice(attempt: Attempt, story: Story) -> Iterator[tuple[str, Any]]:
+    if found := advice_on(attempt.advice, story.place):
         yield "Cause", found.cause
         yield "Do", found.fix
+        yield "Type", command_for(attempt.advice, story.relay.name if story.relay else None)
 
 
-def _timeline(message: Message) -> Table:
+def _timeline(story: Story) -> Table:
+    message = story.message
     to = {each.id: each.to for each in message.deliveries}
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(style="dim", overflow="ellipsis", no_wrap=True)
     for event in message.events:
-        table.add_row(local(event.at), _what(event), plain(to.get(event.delivery_id or "", "")))
+        table.add_row(
+            local(event.at), _what(story, event), plain(to.get(event.delivery_id or "", ""))
+        )
     return table
 
 
-def _what(event: Event) -> Text:
+def _what(story: Story, event: Event) -> Text:
+    if story.in_sandbox and event.name == "delivery.relayed":
+        return story.state("relayed")
     return word(event.name.rpartition(".")[2], _EVENTS.get(event.name, event.name))
 
 
@@ -238,9 +260,10 @@ def show_news(before: Message | None, story: Story, out: Console) -> None:
     for attempt in after.attempts:
         if attempt.id in known:
             continue
-        _show_line(out, clock(attempt.ended_at), to.get(attempt.delivery_id, ""), _ending(attempt))
+        ending = _ending(story, attempt)
+        _show_line(out, clock(attempt.ended_at), to.get(attempt.delivery_id, ""), ending)
         if (attempt.delivery_id, attempt.answer) not in said:
-            rows = [("Answer", attempt.answer), *_advice(attempt, story.place)]
+            rows = [("Answer", attempt.answer), *_advice(attempt, story)]
             out.print(Padding(facts(rows), (0, 0, 0, 8)))
     for delivery in _newly_ended(before, after):
         _show_line(out, clock(delivery.changed_at), delivery.to, word(delivery.state))

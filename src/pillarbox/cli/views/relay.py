@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from pillarbox.cli.advice import advice_on
-from pillarbox.cli.terminal import facts, listing, rest_of, word
+from pillarbox.cli.advice import advice_on, command_for
+from pillarbox.cli.terminal import facts, plain, rest_of, word
 from pillarbox.client.answers import Page, Relay
 from pillarbox.relays.relay import FIELD_NAMES, RelaySettings
 
+_TITLES = ("  Relay", "Status", "Where", "From")
 _SHOWN_ALREADY = frozenset(
     {"id", "name", "version", "default", "status", "kind", "preset", "host", "port", "tls"}
     | {"auth", "username", "password", "from", "reply_to", "changed_at"}
@@ -20,18 +21,37 @@ _SHOWN_ALREADY = frozenset(
 
 
 def show_list(page: Page[Relay], out: Console) -> None:
-    """All relays, the default one marked."""
+    """All relays, the default one marked. A name is never cut, and no line folded in a pipe."""
     rows = [
         (
-            each.name,
-            word(str(each.status.get("state", ""))),
+            f"{'*' if each.default else ' '} {plain(each.name)}",
+            str(each.status.get("state", "")),
             place(each),
-            each.from_,
-            "default" if each.default else "",
+            plain(each.from_ or ""),
         )
         for each in page
     ]
-    out.print(listing(("Relay", "Status", "Where", "From", ""), rows))
+    widths = [max(map(len, column)) for column in zip(_TITLES, *rows, strict=True)]
+    if out.is_terminal and sum(widths) + 2 * len(widths) - 2 > out.width:
+        _say_each_on_two_lines(rows, out)
+    else:
+        out.print(Text(_aligned(_TITLES, widths), "dim"), soft_wrap=True)
+        for row in rows:
+            line = Text(_aligned(row, widths))
+            line.stylize(word(row[1]).style, widths[0] + 2, widths[0] + 2 + len(row[1]))
+            out.print(line, soft_wrap=True)
+    if any(each.default for each in page):
+        out.print("\n* the default")
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _say_each_on_two_lines(rows: Sequence[tuple[str, str, str, str]], out: Console) -> None:
+    for name, state, where, sender in rows:
+        out.print(Text.assemble(name, "  ", word(state)))
+        out.print(Text(f"    {where}{sender and f', {sender}'}", "dim"))
 
 
 def place(relay: Relay) -> str:
@@ -95,6 +115,7 @@ def _show_trouble(relay: Relay, out: Console) -> None:
     rows = (
         ("Cause", relay.status.get("cause") or "The last diagnosis failed."),
         ("Do", found.fix if found else ""),
+        ("Type", command_for(relay.status.get("advice"), relay.name)),
     )
     out.print(facts(rows))
     out.print(f"\nStep by step: pillarbox diagnose {relay.name}")

@@ -11,19 +11,22 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from pillarbox.cli.advice import command_for, options_for
 from pillarbox.cli.terminal import facts, mark, plain, word
 from pillarbox.client.answers import Proposal, Report, Step
 
+_TROUBLES = ("fail", "warn")
 _REPLY = re.compile(r"[2-5][0-9][0-9]\b")  # RFC 5321 §4.2
 
 
 def show(report: Report, out: Console, *, transcript: bool = False) -> None:
     """The steps, then each that needs somebody."""
     out.print(_steps(report))
-    for step in report.steps:
-        if step.status in ("fail", "warn") and (step.cause or step.fix):
+    troubles = [each for each in report.steps if each.status in _TROUBLES]
+    for step in sorted(troubles, key=lambda each: _TROUBLES.index(each.status)):
+        if step.cause or step.fix:
             out.print()
-            _show_trouble(step, out)
+            _show_trouble(step, report, out)
     for proposal in report.proposals:
         out.print()
         _show_proposal(proposal, out)
@@ -49,10 +52,15 @@ def _steps(report: Report) -> Table:
     return table
 
 
-def _show_trouble(step: Step, out: Console) -> None:
+def _show_trouble(step: Step, report: Report, out: Console) -> None:
     """What the server said, why, what to do."""
     out.print(Text.assemble(mark(step.status), " ", word(step.status, step.label)))
-    out.print(facts(((_source(step), step.evidence), ("Cause", step.cause), ("Do", step.fix))))
+    rows = [(_source(step), step.evidence), ("Cause", step.cause), ("Do", step.fix)]
+    if report.relay:
+        rows.append(("Type", command_for(step.advice_id, report.relay)))
+    else:
+        rows.append(("Add", options_for(step.advice_id)))
+    out.print(facts(rows))
 
 
 def _source(step: Step) -> str:
