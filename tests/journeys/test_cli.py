@@ -265,3 +265,21 @@ def test_a_reader_that_leaves_early_is_no_mistake(offline: Program, how: tuple[s
         os.close(writing)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_route_from_its_first_rule_to_its_last(either: Program) -> None:
+    """Who carries what, and who stands in: set, listed, narrowed and forgotten."""
+    for name in ("office", "spare"):
+        ends(either, 0, "relay", "add", name, "--host", "mail.example.org", "--auth", "none")
+    assert "No rules" in ends(either, 0, "route", "list")[0]
+
+    ends(either, 0, "route", "set", "office", "spare")
+    told = either.run_json("route", "set", "spare", "--stream", "bulk")
+    assert told["rules"] == [
+        {"when": {"stream": "bulk"}, "relays": ["spare"]},
+        {"when": {}, "relays": ["office", "spare"]},
+    ]
+    assert "all mail" in ends(either, 0, "route", "list")[0]
+    assert "nowhere" in ends(either, 3, "route", "set", "nowhere")[1]
+    assert either.run_json("route", "set", "--stream", "bulk")["rules"] == told["rules"][1:]
+    ends(either, 2, "route", "set", "--stream", "code")

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from pillarbox.accept.destinations import chosen_relay
 from pillarbox.accept.submission import Submission
 from pillarbox.base.errors import Invalid, NotFound, Rejected
 from pillarbox.mail.draft import Draft
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.queue.streams import STREAMS, TRANSACTIONAL, Stream, stream_named
-from pillarbox.relays.registry import Registry
+from pillarbox.relays.roster import Roster
 from pillarbox.relays.versions import Relay
 
 MAX_TAGS = 20
@@ -31,7 +32,8 @@ class Checked:
     only when there is none.
     """
 
-    def __init__(self, submission: Submission, registry: Registry, now: datetime) -> None:
+    def __init__(self, submission: Submission, registry: Roster, now: datetime) -> None:
+        self.registry = registry
         self.problems = list(submission.faults)
         self._unread = {(fault.field or "").partition("/")[0] for fault in submission.faults}
         self.stream = self._stream(submission)
@@ -56,9 +58,9 @@ class Checked:
             self._note(iter([problem]))
             return STREAMS[TRANSACTIONAL.name]
 
-    def _relay(self, submission: Submission, registry: Registry) -> Relay:
+    def _relay(self, submission: Submission, registry: Roster) -> Relay:
         try:
-            return registry.get(submission.relay) if submission.relay else registry.default()
+            return chosen_relay(registry, submission)
         except NotFound as problem:
             self._note(iter([Invalid(str(problem), field="relay")]))
             return registry.default()

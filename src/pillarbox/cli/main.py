@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "serve": "Run pillarbox: take mail in, carry it, answer.",
     "relay": "Relays, where mail goes: add, list, show, set, resume, remove.",
+    "route": "Which relay carries which mail, and who stands in: list, set.",
     "diagnose": "Try a relay step by step, and say what to do about it.",
     "send": "Send a message.",
     "message": "Messages and what became of them: list, show, cancel, hold, resend …",

@@ -8,14 +8,14 @@ The Python API: the same calls in this process or against a server.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from pillarbox.base import config as configuration
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.config import Config
-from pillarbox.base.errors import Invalid, PillarboxError
+from pillarbox.base.errors import Conflict, Invalid, PillarboxError
 from pillarbox.base.http import Http
 from pillarbox.client import local
 from pillarbox.client.answers import Event, Message
@@ -23,6 +23,12 @@ from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, R
 from pillarbox.client.connection import Connection
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
+from pillarbox.client.portal import T
+
+if TYPE_CHECKING:  # whoever talks to a server needs no database library
+    from sqlalchemy import Connection as SqlConnection
+
+    from pillarbox.app import App
 
 
 class Pillarbox:
@@ -48,6 +54,7 @@ class Pillarbox:
         self._deliver = deliver
         self._clock: Clock = clock or SystemClock()
         self._open = AsyncExitStack()
+        self._app: App | None = None
         self.server_url: str | None = None
         """Where the server that answers is; None when this process answers."""
 
@@ -83,6 +90,24 @@ class Pillarbox:
         """
         return await self.messages.send_many(messages, idempotency_key=idempotency_key)
 
+    async def in_transaction(self, work: Callable[[SqlConnection], T]) -> T:
+        """
+        Run work in one transaction of the database, and commit.
+
+        work is a function of a SQLAlchemy Connection, for statements of your own and for
+        `pillarbox.enqueue`: what it raises undoes both. It must not wait for anything else,
+        and it may be run again when another transaction was faster. Raises Conflict when a
+        server answers for the database: then use a connection of your own (PostgreSQL).
+        """
+        if self._app is None:
+            raise Conflict(
+                f"{self.server_url} has the database, not this process; on PostgreSQL, use "
+                "pillarbox.enqueue with a connection of your own"
+            )
+        from pillarbox.client.outbox import transact
+
+        return await transact(self._app, work)
+
     async def events(self, *, after: int | None = None) -> AsyncIterator[Event]:
         """
         Everything that happens from now on, or after the event with this id; without end.
@@ -101,7 +126,9 @@ class Pillarbox:
         config = self._config()
         if server := await local.find_server(config, self._clock):
             return await self._reach(server.url, server.token)
-        return await self._open.enter_async_context(local.in_process(config, deliver=self._deliver))
+        inside = local.in_process(config, deliver=self._deliver)
+        http, self._app = await self._open.enter_async_context(inside)
+        return http
 
     async def _reach(self, url: str, key: str | None) -> Http:
         self.server_url = url

@@ -21,13 +21,21 @@ class Judged:
     trouble: Trouble | None = None
 
 
-def judge(outcome: Outcome, relay: Relay, *, began_at: datetime, carries: bool = False) -> Judged:
+def judge(
+    outcome: Outcome,
+    relay: Relay,
+    *,
+    began_at: datetime,
+    carries: bool = False,
+    stands_in: bool = False,
+) -> Judged:
     """
     Look a failure up in the catalogue; anything else stands as it is.
 
     began_at is when the attempt began. carries: this version of the relay has taken other
     mail. A relay that does, and will not relay to one domain, must not be suspended by whoever
-    writes that domain into a form.
+    writes that domain into a form. stands_in: for another relay, which may know the sender
+    that this one refuses.
     """
     if not isinstance(outcome, Failed) or _is_let_go(outcome):
         return Judged(outcome)
@@ -35,6 +43,8 @@ def judge(outcome: Outcome, relay: Relay, *, began_at: datetime, carries: bool =
     judged = replace(outcome, blame=verdict.blame, permanent=verdict.permanent)
     if carries and verdict.if_it_carries is not None:
         judged = replace(outcome, blame=verdict.if_it_carries, permanent=True)
+    if stands_in and judged.blame is Blame.SENDER:
+        judged = replace(judged, permanent=False)
     if judged.blame is not Blame.RELAY:
         return Judged(judged, verdict.advice)
     trouble = Trouble(

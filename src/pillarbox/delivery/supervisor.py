@@ -8,11 +8,14 @@ a moment and nothing else.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from pillarbox.base import log
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.errors import NotFound, Unavailable
 from pillarbox.delivery.worker import Equipment, Worker
+from pillarbox.relays.routing import is_out
+from pillarbox.relays.versions import Relay
 
 _LOOK_SECONDS = 1.0  # the longest that due mail waits for a bell nobody rang
 _BREATH_SECONDS = 0.05  # between two looks, however often the bell rings
@@ -99,14 +102,41 @@ class Supervisor:
         if idle:
             for relay_id in await self._equipment.queue.due_relays(idle):
                 self._start(relay_id)
+        await self._arrange_stand_ins(relays, now)
+
+    async def _arrange_stand_ins(self, relays: list[Relay], now: datetime) -> None:
+        """
+        Let others carry what relays that are out have due, where their mail names others.
+
+        When a relay may be probed again, its own worker has the first pick.
+        """
+        out = {each.id for each in relays if is_out(each.rest, now)}
+        to_carry = [
+            each.id
+            for each in relays
+            if each.id in out and each.rest and (each.rest.until > now or self._is_running(each.id))
+        ]
+        lists = await self._equipment.queue.due_lists(to_carry) if to_carry else []
+        usable = {each.id for each in relays} - out
+        for worker in self._workers.values():
+            worker.stands_in_for = ()
+        for relay_id, stand_ins in lists:
+            found = next((each for each in stand_ins.split(",") if each in usable), None)
+            if found is not None:
+                self._worker(found).stands_in_for += ((relay_id, stand_ins),)
+                if not self._is_running(found):
+                    self._start(found)
 
     def _is_running(self, relay_id: str) -> bool:
         """A worker that runs looks for more by itself."""
         task = self._running.get(relay_id)
         return task is not None and not task.done()
 
+    def _worker(self, relay_id: str) -> Worker:
+        return self._workers.setdefault(relay_id, Worker(relay_id, self._equipment))
+
     def _start(self, relay_id: str) -> None:
-        worker = self._workers.setdefault(relay_id, Worker(relay_id, self._equipment))
+        worker = self._worker(relay_id)
         task = asyncio.create_task(worker.run(), name=f"worker of {relay_id}")
         task.add_done_callback(_ended)
         self._running[relay_id] = task

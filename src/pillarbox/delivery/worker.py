@@ -30,6 +30,7 @@ from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFact
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.record import answer_of
 from pillarbox.relays.registry import Registry
+from pillarbox.relays.routing import is_out
 from pillarbox.relays.versions import Relay
 
 _LINGER_SECONDS = 0.5
@@ -53,7 +54,11 @@ class Equipment:
 
 
 class Worker:
-    """Carries the mail of one relay, on as many sessions as the relay allows."""
+    """
+    Carries the mail of one relay, on as many sessions as the relay allows.
+
+    stands_in_for is what else it takes: (relay id, stand-ins as its deliveries have them).
+    """
 
     def __init__(self, relay_id: str, equipment: Equipment) -> None:
         self._relay_id = relay_id
@@ -65,6 +70,7 @@ class Worker:
         self._pace = Pace(equipment.clock)
         self._waiting: deque[Claim] = deque()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
+        self.stands_in_for: tuple[tuple[str, str], ...] = ()
         self._carrying = 0
         self._sessions = 0  # allowed at the last look
         self._progress = asyncio.Event()
@@ -144,7 +150,23 @@ class Worker:
         limit = wanted - self._carrying - len(self._waiting)
         limit = limit if allowed is None else min(limit, allowed - len(self._waiting))
         if limit > 0 and len(self._waiting) <= sessions:
-            self._waiting.extend(await self._queue.claim(self._relay_id, limit))
+            await self._claim(limit, alone=relay.rest is not None)
+
+    async def _claim(self, limit: int, *, alone: bool) -> None:
+        """Our own mail first, then that of relays that are out. alone: a probe takes its own."""
+        own = await self._queue.claim(self._relay_id, limit)
+        self._waiting.extend(own)
+        limit -= len(own)
+        for relay_id, stand_ins in () if alone else self.stands_in_for:
+            if limit > 0 and self._is_out(relay_id):
+                others = await self._queue.claim(relay_id, limit, stand_ins=stand_ins)
+                self._waiting.extend(others)
+                limit -= len(others)
+
+    def _is_out(self, relay_id: str) -> bool:
+        """It may have come back since the supervisor looked."""
+        known = relay_id in self._registry
+        return known and is_out(self._registry.get(relay_id).rest, self._clock.now())
 
     async def _give_back_waiting(self, wait: timedelta) -> None:
         while self._waiting:
@@ -179,7 +201,13 @@ class Worker:
                 await self._pool.give_back(carrier, relay)
             carries = bool(relay.checked_well) or self._proven_version == relay.version
             judged = [
-                judge(carried.outcomes[path], relay, began_at=started_at, carries=carries)
+                judge(
+                    carried.outcomes[path],
+                    relay,
+                    began_at=started_at,
+                    carries=carries,
+                    stands_in=claim.relay_id != relay.id,
+                )
                 for path in claim.envelope.forward_paths
             ]
             is_free = not any(each.trouble for each in judged)

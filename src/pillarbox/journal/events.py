@@ -198,6 +198,16 @@ class RelayResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoutesChanged(Event):
+    """There is a new version of the routes: which relay carries what, and who stands in."""
+
+    name: ClassVar[str] = "routes.changed"
+
+    version: int
+    rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySlowed(Event):
     """
     A relay said that it gets too much at once. It has this many sessions from now on, and one

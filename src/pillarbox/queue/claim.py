@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -74,6 +74,24 @@ _LEASE = (
     )
     .returning(deliveries)
 )
+# For a relay that stands in for another: what names it. Mail in doubt stays with its relay.
+_is_listed = _columns.stand_ins == bindparam("wanted_list")
+_is_certain = _columns.in_doubt.is_(False)
+_PICK_LISTED = (
+    select(messages.c.id)
+    .join(deliveries, _columns.message_id == messages.c.id)
+    .where(*_is_due, _is_listed, _is_alive, _is_certain)
+    .order_by(_columns.due_at)
+    .limit(bindparam("at_most"))
+    .with_for_update(of=messages, key_share=True, skip_locked=True)
+)
+_LEASE_LISTED = _LEASE.where(_is_listed, _is_certain)
+_HAS_LISTED = select(exists().where(*_is_due, _is_listed, _is_certain))
+_NEXT_LIST = select(func.min(_columns.stand_ins)).where(
+    _columns.relay_id == bindparam("wanted_relay"),
+    _columns.due_at.is_not(None),
+    _columns.stand_ins > bindparam("after"),
+)
 _CLAIMED_MESSAGES = (
     select(messages, contents.c.octets)
     .outerjoin(
@@ -104,11 +122,15 @@ _RENEW = (
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """How many messages of which relay a worker can take now."""
+    """
+    How many messages of which relay a worker can take now. With stand_ins, those that have
+    exactly these: another relay takes them in its stead.
+    """
 
     relay_id: str
     limit: int
     now: datetime
+    stand_ins: str | None = None
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[list[Claim]]:
@@ -148,16 +170,40 @@ def due_relays(connection: Connection, relay_ids: Sequence[str], now: datetime) 
     return {relay_id for relay_id in relay_ids if _has_due(connection, relay_id, now)}
 
 
+def due_lists(
+    connection: Connection, relay_ids: Sequence[str], now: datetime
+) -> list[tuple[str, str]]:
+    """Relay and stand-ins of what is due. Costs a look for each list there is."""
+    return [
+        (relay_id, stand_ins)
+        for relay_id in relay_ids
+        for stand_ins in _lists(connection, relay_id)
+        if _has_due(connection, relay_id, now, stand_ins)
+    ]
+
+
+def _lists(connection: Connection, relay_id: str) -> Iterator[str]:
+    after = ""
+    while found := connection.scalar(_NEXT_LIST, {"wanted_relay": relay_id, "after": after}):
+        yield found
+        after = found
+
+
 def content_of(connection: Connection, message_id: str) -> bytes | None:
     """The octets that every attempt sends, or None once retention has dropped them."""
     query = select(contents.c.octets).where(contents.c.message_id == message_id)
     return connection.scalar(query)
 
 
-def _has_due(connection: Connection, relay_id: str, now: datetime) -> bool:
-    asked = {"wanted_relay": relay_id, "at": now}
+def _has_due(
+    connection: Connection, relay_id: str, now: datetime, stand_ins: str | None = None
+) -> bool:
+    asked: dict[str, Any] = {"wanted_relay": relay_id, "at": now}
+    query = _HAS_DUE
+    if stand_ins is not None:
+        asked, query = asked | {"wanted_list": stand_ins}, _HAS_LISTED
     return any(
-        connection.scalar(_HAS_DUE, asked | {"wanted_priority": stream.priority})
+        connection.scalar(query, asked | {"wanted_priority": stream.priority})
         for stream in STREAMS.values()
     )
 
@@ -181,10 +227,13 @@ def _lease(
         "until": request.now + LEASE,
         "at_most": limit,
     }
-    picked = list(dict.fromkeys(connection.scalars(_PICK, asked)))
+    pick, lease = _PICK, _LEASE
+    if request.stand_ins is not None:
+        asked, pick, lease = asked | {"wanted_list": request.stand_ins}, _PICK_LISTED, _LEASE_LISTED
+    picked = list(dict.fromkeys(connection.scalars(pick, asked)))
     if not picked:
         return []
-    return connection.execute(_LEASE, asked | {"messages": picked}).all()
+    return connection.execute(lease, asked | {"messages": picked}).all()
 
 
 def _claims(connection: Connection, rows: Iterable[Row[Any]], now: datetime) -> Iterable[Claim]:

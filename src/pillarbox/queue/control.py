@@ -267,7 +267,7 @@ def _moved(connection: Connection, wish: Wish) -> dict[str, Any]:
         return {}
     change = update(messages).where(messages.c.id == wish.message_id)
     connection.execute(change.values(relay_id=wish.relay_id))
-    return {"relay_id": wish.relay_id}
+    return {"relay_id": wish.relay_id, "stand_ins": None}
 
 
 def _extended(connection: Connection, row: Row[Any], wish: Wish) -> datetime:

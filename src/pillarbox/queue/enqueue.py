@@ -144,11 +144,13 @@ def _message_row(parcel: Parcel) -> dict[str, Any]:
 
 def _delivery_rows(parcel: Parcel) -> Iterator[dict[str, Any]]:
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
-    for delivery_id, forward_path in paths:
+    for number, (delivery_id, forward_path) in enumerate(paths):
+        destination = parcel.destination(number)
         yield {
             "id": delivery_id,
             "message_id": parcel.id,
-            "relay_id": parcel.relay_id,
+            "relay_id": destination.relay_id,
+            "stand_ins": destination.stand_ins,
             "priority": parcel.stream.priority,
             "forward_path": str(forward_path),
             "state": parcel.first_state.value,

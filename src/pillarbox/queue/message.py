@@ -12,6 +12,14 @@ from pillarbox.queue.state import DeliveryState, summary
 from pillarbox.queue.streams import Stream
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The relay of one delivery, and who stands in for it: ids in order, commas between."""
+
+    relay_id: str
+    stand_ins: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
     """
@@ -38,6 +46,11 @@ class Parcel:
     delivery_ids: tuple[str, ...]
     idempotency: Idempotency | None = None
     resent_from: str | None = None  # id of the message that this one repeats
+    destinations: tuple[Destination, ...] = ()  # of each delivery; none: relay_id for all
+
+    def destination(self, number: int) -> Destination:
+        """Where the delivery of this number goes."""
+        return self.destinations[number] if self.destinations else Destination(self.relay_id)
 
     @property
     def is_scheduled(self) -> bool:
@@ -214,7 +227,7 @@ def as_stored(parcel: Parcel) -> Message:
                 id=delivery_id,
                 to=str(path),
                 state=state,
-                relay_id=parcel.relay_id,
+                relay_id=parcel.destination(number).relay_id,
                 attempts=0,
                 tries=0,
                 due_at=due_at,
@@ -223,6 +236,6 @@ def as_stored(parcel: Parcel) -> Message:
                 advice=None,
                 possible_duplicate=False,
             )
-            for delivery_id, path in paths
+            for number, (delivery_id, path) in enumerate(paths)
         ),
     )

@@ -39,9 +39,14 @@ class Queue:
             lambda connection: enqueue.find_key(connection, scope, key, fingerprint)
         )
 
-    async def claim(self, relay_id: str, limit: int) -> list[Claim]:
-        """The due deliveries of up to limit messages of a relay, leased to the caller."""
-        request = ClaimRequest(relay_id, limit, self._clock.now())
+    async def claim(
+        self, relay_id: str, limit: int, *, stand_ins: str | None = None
+    ) -> list[Claim]:
+        """
+        The due deliveries of up to limit messages of a relay, leased to the caller; with
+        stand_ins only those that have exactly these.
+        """
+        request = ClaimRequest(relay_id, limit, self._clock.now(), stand_ins)
         return await self._database.share(claim.claim, request)
 
     async def point_of_no_return(self, tickets: tuple[Ticket, ...]) -> bool:
@@ -82,6 +87,13 @@ class Queue:
         now = self._clock.now()
         return await self._database.read(
             lambda connection: claim.due_relays(connection, relay_ids, now)
+        )
+
+    async def due_lists(self, relay_ids: list[str]) -> list[tuple[str, str]]:
+        """Of what these relays have due, who would stand in: (relay id, stand_ins)."""
+        now = self._clock.now()
+        return await self._database.read(
+            lambda connection: claim.due_lists(connection, relay_ids, now)
         )
 
     async def content_of(self, message_id: str) -> bytes | None:

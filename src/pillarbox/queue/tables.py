@@ -60,6 +60,7 @@ deliveries = Table(
     Column("id", String(40), primary_key=True),
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
     Column("relay_id", String(40), nullable=False),
+    Column("stand_ins", Text),  # ids of relays, in order, with commas between
     Column("priority", Integer, nullable=False),
     Column("forward_path", String(320), nullable=False),
     Column("state", String(12), nullable=False),
@@ -134,6 +135,16 @@ Index(
     deliveries.c.due_at,
     sqlite_where=_due,
     postgresql_where=_due,
+)
+_has_stand_ins = _due & deliveries.c.stand_ins.is_not(None)
+Index(
+    "deliveries_due_with_stand_ins",
+    deliveries.c.relay_id,
+    deliveries.c.stand_ins,
+    deliveries.c.priority,
+    deliveries.c.due_at,
+    sqlite_where=_has_stand_ins,
+    postgresql_where=_has_stand_ins,
 )
 Index(
     "deliveries_leased",

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
-from pillarbox.base.errors import Conflict, Invalid, NotFound, Rejected
+from pillarbox.base.errors import Conflict, Invalid, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
@@ -27,6 +27,7 @@ from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.difference import difference, dropped_secrets
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot
+from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Routing
 from pillarbox.relays.tables import relays
 from pillarbox.relays.versions import (
@@ -56,7 +57,7 @@ _MANNERS = frozenset(
 """A change of these alone cannot cure a relay that rests."""
 
 
-class Registry:
+class Registry(Roster):
     """The relays of this installation."""
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock, ids: Ids) -> None:
@@ -64,8 +65,8 @@ class Registry:
         self._keyring = keyring
         self._clock = clock
         self._ids = ids
-        self._known: dict[str, Relay] = {}
-        self.routing = Routing(database, clock)
+        self._known: Mapping[str, Relay] = {}
+        self.routing: Routing = Routing(database, clock)
 
     async def load(self) -> None:
         """Read every relay and the routes; on the first start, make the sandbox."""
@@ -89,26 +90,6 @@ class Registry:
             await self.add(decision)
         except (Conflict, Rejected):  # another process, starting at this moment, has made it
             self._known = await self._database.read(all_relays)
-
-    def all(self) -> list[Relay]:
-        """All relays by name, the default first."""
-        return sorted(self._known.values(), key=lambda each: (not each.is_default, each.name))
-
-    def get(self, reference: str) -> Relay:
-        """A relay by id or name. Raises NotFound."""
-        if reference in self._known:
-            return self._known[reference]
-        for relay in self._known.values():
-            if relay.name == reference:
-                return relay
-        raise NotFound(f"there is no relay “{reference}”", field="relay")
-
-    def __contains__(self, relay_id: str) -> bool:
-        return relay_id in self._known
-
-    def default(self) -> Relay:
-        """The relay of mail that names none."""
-        return next(relay for relay in self._known.values() if relay.is_default)
 
     def secrets(self, relay: Relay) -> Secrets:
         """Raises CannotOpen when one was sealed for another destination or with a lost key."""

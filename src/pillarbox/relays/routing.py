@@ -93,7 +93,7 @@ class Routing:
 
     async def load(self) -> None:
         """Read them, also when another process may have changed them."""
-        self.current = await self._database.read(_last)
+        self.current = await self._database.read(last_routes)
 
     async def replace(
         self, rules: tuple[Rule, ...], principal: str, *, expected_version: int | None = None
@@ -102,14 +102,14 @@ class Routing:
         now = self._clock.now()
 
         def store(connection: Connection) -> Routes:
-            before = _last(connection).version
+            before = last_routes(connection).version
             if expected_version not in (None, before):
                 raise Conflict(f"the routes are at version {before}, not {expected_version}")
             row = {"version": before + 1, "rules": [_written(each) for each in rules]}
             connection.execute(insert(routes), row | {"changed_at": now, "principal": principal})
             event = RoutesChanged(principal=principal, version=before + 1, rules=len(rules))
             journal.write(connection, [(now, event)])
-            return _last(connection)
+            return last_routes(connection)
 
         self.current = await self._database.write(store)
         return self.current
@@ -187,7 +187,8 @@ def _fits(rule: Rule, mail: Mail, default: str) -> bool:
     return when.relay is not None or mail.named in (None, rule.relays[0])
 
 
-def _last(connection: Connection) -> Routes:
+def last_routes(connection: Connection) -> Routes:
+    """The rules that count."""
     query = select(routes).order_by(routes.c.version.desc()).limit(1)
     row = connection.execute(query).first()
     if row is None:

@@ -42,6 +42,15 @@ relay_rests = Table(
     Column("advice", String(80), nullable=False),
 )
 
+routes = Table(
+    "routes",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("rules", JSON, nullable=False),  # [{"when": {…}, "relays": [relay id, …]}, …]
+    Column("changed_at", Moment, nullable=False),
+    Column("principal", String(80), nullable=False),
+)
+
 relay_slowdowns = Table(
     "relay_slowdowns",
     metadata,

@@ -68,7 +68,7 @@ async def test_a_person_brings_a_relay_back(house: House, way: str) -> None:
 async def _bring_back(house: House, relay: Relay, way: str) -> None:
     match way:
         case "change":
-            change = RelayChange.read({"max_connections": 2})
+            change = RelayChange.read({"command_timeout_seconds": 60})
             await house.registry.change(relay.id, Decision(change=change, principal="test"))
         case "resume":
             await house.registry.resume_now(relay.name, "test")

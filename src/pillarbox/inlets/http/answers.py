@@ -33,8 +33,8 @@ from pillarbox.journal.journal import Entry
 from pillarbox.queue.browse import History, PastAttempt, PastSession
 from pillarbox.queue.message import Delivery, Message
 from pillarbox.relays.presets import Preset
-from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import FIELD_NAMES, RelayKind, Slot
+from pillarbox.relays.roster import Roster
 from pillarbox.relays.versions import Relay
 
 _OF_ALL_KINDS = frozenset({"kind", "from", "reply_to", "headers"})
@@ -82,7 +82,7 @@ def _maybe(at: datetime | None) -> str | None:
     return None if at is None else moment(at)
 
 
-def show_message(message: Message, registry: Registry) -> MessageBrief:
+def show_message(message: Message, registry: Roster) -> MessageBrief:
     return {
         "id": message.id,
         "state": message.state.value,
@@ -101,7 +101,7 @@ def show_message(message: Message, registry: Registry) -> MessageBrief:
     }
 
 
-def relay_name(registry: Registry, relay_id: str) -> str:
+def relay_name(registry: Roster, relay_id: str) -> str:
     """The name of a relay, or its id when it has been removed."""
     try:
         return registry.get(relay_id).name
@@ -125,7 +125,7 @@ def show_delivery(delivery: Delivery) -> DeliveryShown:
 
 
 def show_story(
-    message: Message, history: History, events: list[Entry], registry: Registry
+    message: Message, history: History, events: list[Entry], registry: Roster
 ) -> MessageShown:
     """A message with all that happened to it."""
     brief = show_message(message, registry)

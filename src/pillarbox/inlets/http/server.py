@@ -26,6 +26,7 @@ from pillarbox.inlets.http.api import (
     providers,
     relays,
     restored,
+    routes,
 )
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.console import captured, message, overview
@@ -34,7 +35,19 @@ from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.gate import Gate
 from pillarbox.inlets.http.streams import Streams
 
-_API = (batch, messages, changes, relays, keys, providers, events, restored, health, metrics)
+_API = (
+    batch,
+    messages,
+    changes,
+    relays,
+    routes,
+    keys,
+    providers,
+    events,
+    restored,
+    health,
+    metrics,
+)
 _PAGES = (overview, message, captured, relay_page, docs, static)
 _ROUTES = (*_API, *_PAGES)
 
@@ -64,8 +77,8 @@ def build(desk: Desk) -> FastAPI:
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
     app.add_exception_handler(HTTPException, problems.on_http)
-    for routes in _ROUTES:
-        app.include_router(routes.router)
+    for each in _ROUTES:
+        app.include_router(each.router)
     openapi.attach(app)
     return app
 

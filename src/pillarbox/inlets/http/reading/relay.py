@@ -60,14 +60,12 @@ UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
 def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:
     """Raises Rejected for what is not a setting; faults of settings travel in the change."""
     fields, faults = dict(parsed.fields), list(parsed.faults)
-    version = _taken(fields, "version", _read_version, faults)
+    version = read_expected_version(fields, if_match, faults)
     make_default = _taken(fields, "default", read_flag, faults)
     if make_default is False:
         faults.append(
             Invalid("to change the default, say default: true to another relay", field="default")
         )
-    if if_match is not None:
-        version = _read_entity_tag(if_match, faults)
     change = read_change(fields, faults)
     return Decision(
         change=change,
@@ -75,6 +73,12 @@ def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -
         expected_version=version,
         make_default=bool(make_default),
     )
+
+
+def read_expected_version(fields: Json, if_match: str | None, faults: list[Invalid]) -> int | None:
+    """The version that the caller has seen, from the body or If-Match; it leaves the fields."""
+    version: int | None = _taken(fields, "version", _read_version, faults)
+    return version if if_match is None else _read_entity_tag(if_match, faults)
 
 
 def read_change(fields: Json, faults: list[Invalid]) -> RelayChange:
@@ -108,7 +112,7 @@ def _taken(fields: Json, name: str, read: Any, faults: list[Invalid]) -> Any:
 
 
 def _read_version(raw: Any) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 1:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 0:
         raise Invalid("a version is a whole number, from reading the relay")
     return int(raw)
 

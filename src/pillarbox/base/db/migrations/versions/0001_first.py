@@ -83,6 +83,7 @@ def _deliveries() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("message_id", sa.String(length=40), nullable=False),
         sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("stand_ins", sa.Text(), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("forward_path", sa.String(length=320), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
@@ -111,6 +112,14 @@ def _deliveries() -> None:
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "deliveries_due_with_stand_ins",
+        "deliveries",
+        ["relay_id", "stand_ins", "priority", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL AND stand_ins IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL AND stand_ins IS NOT NULL"),
     )
     op.create_index(
         "deliveries_expiring",
@@ -253,6 +262,14 @@ def _pace() -> None:
             ["relay_id"], ["relays.id"], name="relay_slowdowns_of_relays", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("relay_id", name="relay_slowdowns_key"),
+    )
+    op.create_table(
+        "routes",
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rules", sa.JSON(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("principal", sa.String(length=80), nullable=False),
+        sa.PrimaryKeyConstraint("version", name="routes_key"),
     )
 
 

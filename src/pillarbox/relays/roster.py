@@ -1,0 +1,64 @@
+"""The relays as they are at one moment: found by name or id, without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from pillarbox.base.errors import NotFound, Unusable
+from pillarbox.relays.routing import Routes, last_routes
+from pillarbox.relays.versions import Relay, all_relays
+
+
+class CurrentRoutes(Protocol):
+    """Whoever knows the rules that count."""
+
+    @property
+    def current(self) -> Routes: ...
+
+
+class Roster:
+    """Relays by id, and the routes between them."""
+
+    routing: CurrentRoutes
+
+    def __init__(self, known: Mapping[str, Relay], routing: CurrentRoutes) -> None:
+        self._known = known
+        self.routing = routing
+
+    @classmethod
+    def seen_by(cls, connection: Connection) -> Roster:
+        """As this connection sees them. Raises Unusable when nobody has set any up yet."""
+        known = all_relays(connection)
+        if not any(relay.is_default for relay in known.values()):
+            raise Unusable("this database has no relays yet; start pillarbox on it once")
+        return Roster(known, _Fixed(last_routes(connection)))
+
+    def all(self) -> list[Relay]:
+        """All relays by name, the default first."""
+        return sorted(self._known.values(), key=lambda each: (not each.is_default, each.name))
+
+    def get(self, reference: str) -> Relay:
+        """A relay by id or name. Raises NotFound."""
+        if reference in self._known:
+            return self._known[reference]
+        for relay in self._known.values():
+            if relay.name == reference:
+                return relay
+        raise NotFound(f"there is no relay “{reference}”", field="relay")
+
+    def __contains__(self, relay_id: str) -> bool:
+        return relay_id in self._known
+
+    def default(self) -> Relay:
+        """The relay of mail that names none."""
+        return next(relay for relay in self._known.values() if relay.is_default)
+
+
+class _Fixed:
+    """Routes that nobody changes any more."""
+
+    def __init__(self, routes: Routes) -> None:
+        self.current = routes
