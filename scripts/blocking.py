@@ -105,7 +105,13 @@ def imports(*modules: ast.Module) -> str:
         "from pillarbox.client.portal import Portal",
     }
     future = "from __future__ import annotations"
-    return "\n".join([future, "", *sorted((lines | own) - {future})]) + "\n"
+    for_types = [ast.unparse(node) for module in modules for node in module.body if is_typing(node)]
+    return "\n".join([future, "", *sorted((lines | own) - {future}), *for_types]) + "\n"
+
+
+def is_typing(node: ast.stmt) -> bool:
+    """What is imported for the checker of types only."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def is_import(node: ast.stmt) -> bool:

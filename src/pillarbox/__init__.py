@@ -7,8 +7,9 @@ if TYPE_CHECKING:
     from pillarbox.client.blocking import BlockingPillarbox
     from pillarbox.client.client import Pillarbox
     from pillarbox.client.fields import Attachment
+    from pillarbox.client.outbox import enqueue
 
-__all__ = ["Attachment", "BlockingPillarbox", "Message", "Pillarbox"]
+__all__ = ["Attachment", "BlockingPillarbox", "Message", "Pillarbox", "enqueue"]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -16,6 +17,7 @@ _HOMES = {
     "BlockingPillarbox": "pillarbox.client.blocking",
     "Message": "pillarbox.client.answers",
     "Pillarbox": "pillarbox.client.client",
+    "enqueue": "pillarbox.client.outbox",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pillarbox.base import runfile
 from pillarbox.base.clock import Clock
@@ -19,6 +20,9 @@ from pillarbox.base.db.lock import holder, in_brackets, is_locked
 from pillarbox.base.errors import Invalid, Unavailable
 from pillarbox.base.http import IN_PROCESS, Http
 from pillarbox.base.runfile import RunningServer
+
+if TYPE_CHECKING:
+    from pillarbox.app import App
 
 _PATIENCE_SECONDS = 5.0  # another command may be using the home, and a server may be starting
 _PAUSE_SECONDS = 0.05
@@ -49,7 +53,7 @@ async def find_server(config: Config, clock: Clock) -> RunningServer | None:
 
 
 @asynccontextmanager
-async def in_process(config: Config, *, deliver: bool) -> AsyncIterator[Http]:
+async def in_process(config: Config, *, deliver: bool) -> AsyncIterator[tuple[Http, App]]:
     """The application itself, without a port. `deliver` makes it carry mail meanwhile."""
     # Importing it takes most of a second, which nobody who talks to a server should wait.
     from pillarbox.app import open_app
@@ -57,7 +61,7 @@ async def in_process(config: Config, *, deliver: bool) -> AsyncIterator[Http]:
     async with open_app(config, deliver=deliver) as app:
         http = Http(IN_PROCESS, headers=bearer(app.operator_token), asgi=app.asgi)
         try:
-            yield http
+            yield http, app
         finally:
             await http.close()
 

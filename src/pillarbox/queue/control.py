@@ -1,4 +1,4 @@
-"""What people and time may do to deliveries: cancel, hold, release, retry, expire, forget …"""
+"""What people and time may do to deliveries: cancel, hold, release, retry, expire, forget."""
 
 from __future__ import annotations
 

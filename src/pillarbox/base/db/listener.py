@@ -17,9 +17,9 @@ from pillarbox.base import log
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.clock import DatabaseClock
 from pillarbox.base.db.dsn import Dsn
+from pillarbox.base.db.notice import CHANNEL
 from pillarbox.base.db.trouble import TROUBLE, words
 
-_CHANNEL = "pillarbox_work"
 _MEASURE_SECONDS = 5.0
 _RECONNECT_SECONDS = 1.0
 _GOODBYE_SECONDS = 1.0
@@ -54,7 +54,7 @@ class Listener:
         connection = await self._dsn.connect(synchronous_commit="off")
         try:
             connection.add_termination_listener(lambda _: self._has_news.set())
-            await connection.add_listener(_CHANNEL, self._heard)
+            await connection.add_listener(CHANNEL, self._heard)
             await self._measure(connection)
         except BaseException:
             connection.terminate()
@@ -93,7 +93,7 @@ class Listener:
                     await self._has_news.wait()
             if self._has_news.is_set():
                 self._has_news.clear()
-                await connection.execute(f"NOTIFY {_CHANNEL}")
+                await connection.execute(f"NOTIFY {CHANNEL}")
                 await self._clock.sleep(_AT_MOST_EVERY)
             if self._clock.monotonic() - measured_at >= _MEASURE_SECONDS:
                 measured_at = self._clock.monotonic()

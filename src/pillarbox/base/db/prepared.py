@@ -26,7 +26,7 @@ class Prepared:
 
     def __init__(self, statement: Insert | Update) -> None:
         self._statement = statement
-        self._by_dialect: dict[str, _Compiled] = {}
+        self._by_dialect: dict[tuple[str, str], _Compiled] = {}
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """
@@ -36,9 +36,14 @@ class Prepared:
         if not rows:
             return
         dialect = connection.dialect
-        compiled = self._by_dialect.get(dialect.name)
+        if not dialect.positional:  # an application's own driver, such as psycopg
+            connection.execute(self._statement, [dict(row) for row in rows])
+            return
+        compiled = self._by_dialect.get((dialect.name, dialect.paramstyle))
         if compiled is None:
-            compiled = self._by_dialect[dialect.name] = _compile(self._statement, dialect)
+            compiled = self._by_dialect[dialect.name, dialect.paramstyle] = _compile(
+                self._statement, dialect
+            )
         connection.exec_driver_sql(
             compiled.sql,
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pillarbox.accept.submission import Submission
@@ -66,7 +67,11 @@ def read_batch(parsed: Parsed, principal: Principal, batch_key: str | None) -> l
         batch_key = read_key(batch_key)
     is_clean = not parsed.faults
     return [
-        _read(item if is_clean else _faultless(item), principal, _place(batch_key, number))
+        read_item(
+            item if is_clean else _faultless(item),
+            principal,
+            place=_place(batch_key, number),
+        )
         for number, item in enumerate(items)
     ]
 
@@ -107,11 +112,18 @@ def _place(batch_key: str | None, number: int) -> tuple[str, str] | None:
     return None if batch_key is None else (f"{SCOPE}/batch {number}", batch_key)
 
 
-def _read(item: Any, principal: Principal, place: tuple[str, str] | None) -> Submission:
+def read_item(
+    item: Any,
+    principal: Principal,
+    *,
+    inlet: str = "http",
+    place: tuple[str, str] | None = None,
+) -> Submission:
+    """One message; its key is among its fields. place is for a message without one."""
     if not isinstance(item, Parsed):
         if not isinstance(item, dict):
             fault = Invalid(f"a message is an object, not {type_name(item)}")
-            return Submission(principal=principal, inlet="http", draft={}, faults=(fault,))
+            return Submission(principal=principal, inlet=inlet, draft={}, faults=(fault,))
         item = Parsed(item)
     fields = dict(item.fields)
     given = None if place is None else GivenKey(f"{principal} {place[0]}", place[1], _KEY)
@@ -120,4 +132,5 @@ def _read(item: Any, principal: Principal, place: tuple[str, str] | None) -> Sub
     if _KEY in found.values:
         # The same request as that message alone: one key, whichever way it comes.
         given = GivenKey(f"{principal} {SCOPE}", found.values[_KEY], _KEY)
-    return submission_of(Parsed(fields, item.faults), found, principal, given)
+    submission = submission_of(Parsed(fields, item.faults), found, principal, given)
+    return replace(submission, inlet=inlet)
