@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pillarbox.base import dial
 from pillarbox.base.ids import token
+from pillarbox.base.secret import Secret
 from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
 from pillarbox.mail.envelope import Envelope
@@ -38,6 +39,7 @@ from pillarbox.smtp.dialogue import (
     left_half_way,
     transact,
 )
+from pillarbox.smtp.discretion import discreet, without
 from pillarbox.smtp.endpoint import Credentials, Deadlines, Endpoint, Mechanism, TlsMode
 from pillarbox.smtp.probe import Probe, leave, probe
 from pillarbox.smtp.steps import (
@@ -105,6 +107,7 @@ class Session:
         self._phase_ends = 0.0
         self._ask: MayStillSend | None = None
         self._is_half_way = False
+        self._secrets: tuple[Secret, ...] = ()  # said in this session; a reply may repeat them
         self._is_leaving = False  # the relay is, or we cannot follow it any more
         self.transcript = transcript
         self.capabilities = Capabilities()
@@ -196,6 +199,7 @@ class Session:
             cause = "without TLS a password is sent to this machine only, so it was not sent"
             withheld = Withheld(Lack.TLS, cause)
             return Failed(Stage.AUTH, Blame.RELAY, permanent=False, answer=withheld)
+        self._secrets = (credentials.secret,)
         peer = opening.Peer(self._endpoint.host, self._endpoint.port, token())
         result = await self._play(opening.authenticate(credentials, self.capabilities, peer))
         if isinstance(result, Failed):
@@ -261,6 +265,7 @@ class Session:
         early = self._wire.early
         if early is None or isinstance(early, Lost):
             return early
+        early = discreet(early, self._secrets, Stage.QUIT)
         self.transcript.hear(Stage.QUIT, early)
         if early.code == 421:
             self.abort()
@@ -278,11 +283,14 @@ class Session:
     async def _hear(self, stage: Stage) -> Answer:
         answer = await self._wire.hear(self._seconds(stage))
         if isinstance(answer, Lost):
+            answer = replace(answer, cause=without(answer.cause, self._secrets))
             self.transcript.note(stage, answer.cause)
             return answer
         return self._heard(stage, answer)
 
     def _heard(self, stage: Stage, reply: Reply) -> Reply:
+        if self._secrets:
+            reply = discreet(reply, self._secrets, stage)
         self.transcript.hear(stage, reply)
         if ends_session(stage, reply):
             self._is_leaving = True

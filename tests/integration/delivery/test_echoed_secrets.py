@@ -53,6 +53,6 @@ async def test_an_echoed_password_is_kept_nowhere(
     assert b"535 5.7.8 I did not like" in kept
     for text in (kept.decode("latin-1"), printed):
         assert CANARY not in text
-        for token in re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text):
-            padded = token.rstrip("=") + "=" * (-len(token.rstrip("=")) % 4)
-            assert CANARY.encode() not in base64.b64decode(padded, validate=False)
+        for token in re.findall(r"[A-Za-z0-9+/]{16,}", text):
+            whole = token[: len(token) // 4 * 4]
+            assert CANARY.encode() not in base64.b64decode(whole)
