@@ -133,6 +133,9 @@ class SqliteDatabase:
         while self._pending:
             round_, self._pending = self._pending, {}
             jobs = [job for group in round_.values() for job in group]
+            if self._broken:  # since they came
+                _refuse(jobs, self._broken)
+                continue
             try:
                 self._transact.execute("BEGIN IMMEDIATE")
                 answers = [
@@ -189,8 +192,7 @@ class SqliteDatabase:
                 self._transact.rollback()
         except sqlite3.Error as worse:
             self._fail(worse)
-        for _, future in jobs:
-            _settle(future, Unavailable(f"nothing was stored: {cause}"))
+        _refuse(jobs, f"nothing was stored: {cause}")
 
     def _fail(self, cause: object) -> None:
         self._broken = f"the database could not be written and is closed to new work: {cause}"
@@ -215,6 +217,11 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, OperationalError):
         return Unavailable(f"nothing was stored: {error.orig}")
     return error
+
+
+def _refuse(jobs: list[Job], why: str) -> None:
+    for _, future in jobs:
+        _settle(future, Unavailable(why))
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:
