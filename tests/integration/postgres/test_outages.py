@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pillarbox.base.clock import SystemClock
+from pillarbox.base.db import dsn
 from pillarbox.base.db.database import Database
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.errors import Unavailable
@@ -173,3 +174,22 @@ async def test_the_bell_is_heard_again_after_the_server_came_back(server: Postgr
             if clock.monotonic() - began < 0.1:
                 return
         raise AssertionError("it never rang again")
+
+
+async def test_nobody_waits_for_a_server_that_does_not_answer(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait has an end, and is not begun again. The connection serves the next one."""
+    monkeypatch.setattr(dsn, "_ANSWER_SECONDS", 0.5)
+    clock = SystemClock()
+    async with OpenDatabase(url) as database:
+        began = clock.monotonic()
+
+        with pytest.raises(Unavailable):
+            await database.write(lambda each: each.execute(text("SELECT pg_sleep(30)")))
+        with pytest.raises(Unavailable):
+            await database.read(lambda each: each.execute(text("SELECT pg_sleep(30)")))
+
+        assert clock.monotonic() - began < 5
+        assert await database.write(one) == 1
+        assert await database.read(one) == 1

@@ -26,6 +26,7 @@ from pillarbox.base.db.trouble import (
     TROUBLE,
     is_away,
     is_collision,
+    is_worth_repeating,
     sqlstate,
     translated,
     words,
@@ -96,7 +97,7 @@ class PostgresDatabase:
             except TROUBLE as error:
                 if sqlstate(error) == READ_ONLY:  # a work that writes is our mistake
                     raise
-                if not (tries_left and _is_worth_repeating(error)):
+                if not (tries_left and is_worth_repeating(error)):
                     raise translated(error) from None
         raise AssertionError
 
@@ -151,7 +152,7 @@ class PostgresDatabase:
                     await _commit(connection)
                     return found
             except TROUBLE as error:
-                if not (tries_left and _is_worth_repeating(error)):
+                if not (tries_left and is_worth_repeating(error)):
                     raise translated(error) from None
         raise AssertionError
 
@@ -181,10 +182,6 @@ async def _commit(connection: AsyncConnection) -> None:
             f"the database went away while it was storing this; it may be stored. Repeat it "
             f"with the same idempotency key ({words(error)})"
         ) from None
-
-
-def _is_worth_repeating(error: BaseException) -> bool:
-    return is_collision(error) or (is_away(error) and sqlstate(error)[:2] in {"", "08", "57"})
 
 
 def _settle(future: asyncio.Future[Any], answer: Any) -> None:

@@ -29,6 +29,7 @@ _COLLISIONS = {
     "40P01",  # deadlock_detected
     "0A000",  # a prepared statement is out of date: the tables were upgraded
 }
+_SHUTTING_DOWN = {"57P01", "57P02"}  # by an administrator, or after a crash of another
 _AWAY_CLASSES = {
     "08",  # connection exception
     "25",  # invalid transaction state: our transaction was ended, or a standby answers
@@ -59,6 +60,18 @@ def is_away(error: BaseException) -> bool:
 def is_collision(error: BaseException) -> bool:
     """Whether the same again may well succeed, because somebody else was faster."""
     return sqlstate(error) in _COLLISIONS
+
+
+def is_worth_repeating(error: BaseException) -> bool:
+    """
+    Whether a transaction that certainly was not stored may be run again at once: somebody was
+    faster, or the connection broke. Not after a wait that came to its end: waits would add up.
+    """
+    if is_collision(error):
+        return True
+    is_broken = is_away(error) and not isinstance(error, TimeoutError | PoolIsEmpty)
+    code = sqlstate(error)
+    return is_broken and (code[:2] in {"", "08"} or code in _SHUTTING_DOWN)
 
 
 def translated(error: BaseException) -> BaseException:
