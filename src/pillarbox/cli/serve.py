@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def serve(
 
     read_parts(only)
     config = everywhere.load()
-    start_logging(config.log)
+    start_logging(config.log, logging.DEBUG if everywhere.debug else logging.INFO)
     _refuse_a_second(config)
     _run(config)
 

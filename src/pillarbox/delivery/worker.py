@@ -37,6 +37,9 @@ _LINGER_SECONDS = 0.5
 _AHEAD = 4  # claims a session may have waiting behind the one it carries
 _STORING_TRIES, _STORING_PAUSE_SECONDS = 600, 1.0  # as long as the lease past the final dot
 _log = log.logger("delivery")
+_TOLD = ("message", "delivery", "attempt", "relay", "outcome", "answer")
+_say_attempt = log.frequent("delivery", "attempt", _TOLD)
+_say_old_attempt = log.frequent("delivery", "attempt of an old lease, not recorded", _TOLD)
 
 T = TypeVar("T")
 
@@ -180,11 +183,12 @@ class Worker:
         task.add_done_callback(lambda done: self._ended(done, progress))
 
     def _ended(self, task: asyncio.Task[None], progress: asyncio.Event) -> None:
-        self._under_way.pop(task)
+        claim = self._under_way.pop(task)
         progress.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out by itself, and the delivery comes back.
-            _log.error("delivery interrupted", relay=self._relay_id, exc_info=error)
+            about = {"message": claim.message_id, "relay": self._relay_id}
+            _log.error("delivery interrupted", **about, exc_info=error)
 
     async def _deliver(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
         """After a good end the session is free before the outcome is recorded, not after."""
@@ -350,12 +354,13 @@ def _was_stale(carrier: Carrier, carried: Carried) -> bool:
 
 
 def _tell(attempt: Attempt, relay: Relay, *, is_ours: bool) -> None:
-    outcome = type(attempt.outcome).__name__.lower()
-    _log.info(
-        "attempt" if is_ours else "attempt of an old lease, not recorded",
-        message=attempt.message_id,
-        delivery=attempt.delivery.id,
-        relay=relay.name,
-        outcome=outcome,
-        answer=answer_of(attempt),
+    say = _say_attempt if is_ours else _say_old_attempt
+    say(
+        attempt.ended_at,
+        attempt.message_id,
+        attempt.delivery.id,
+        attempt.id,
+        relay.name,
+        type(attempt.outcome).__name__.lower(),
+        answer_of(attempt),
     )
