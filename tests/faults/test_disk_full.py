@@ -117,4 +117,4 @@ def test_a_full_disk_refuses_mail_and_loses_none(
     assert found.wrong == [], str(found)
     assert found.lost == found.duplicates == found.uncertain == 0
     assert set(senders.statuses) <= {202, 503, 507}
-    tally("F8", left=leave, refused=refusals(senders), **found.counts)
+    tally("F8", left=f"{leave // _MEGABYTE} MB", refused=refusals(senders), **found.counts)
