@@ -13,13 +13,6 @@ from support.waiting import until
 
 _PASSWORD = "canary-Zq7-Secret"
 _PLACES = ("/v1/relays", "/v1/messages", "/v1/events?limit=1000", "/metrics", "/")
-    "/v1/relays",
-    "/v1/messages",
-    "/v1/events?limit=1000",
-    "/metrics",
-    "/",
-    "/v1/openapi.json",
-)
 
 
 @pytest.mark.parametrize("mechanism", ["right", "wrong"])
