@@ -37,6 +37,7 @@ from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import ehlo_name_from
+from pillarbox.relays.versions import Relay
 
 _NOTICE_SECONDS = 1.0
 
@@ -106,11 +107,11 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
         yield App(config, desk, supervisor, http.build(desk), operator_token)
 
 
-async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
+async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:
     """
     Run until SIGTERM or SIGINT: take in, carry, answer. Then finish what was begun.
 
-    on_ready is told the address once the port is ours.
+    on_ready is told the address once the port is ours, and the default relay.
 
     The inlet stops first, so that nothing is accepted that nobody would look at. Raises
     Unusable when the database can be written no more: who starts it again finds what is there.
@@ -120,9 +121,9 @@ async def serve(config: Config, on_ready: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, inlet.stop)
-        url = f"http://{Listen(config.http.host, inlet.port)}"
+        url = f"http://{Listen(config.http.reachable, inlet.port)}"
         runfile.announce(config.home, url, app.operator_token)
-        on_ready(url)
+        on_ready(url, app.desk.registry.default())
         _log.info("ready", http=url, database=without_password(config.database))
         failing = asyncio.create_task(_stop_on_failure(app, inlet), name="watch of the database")
         try:

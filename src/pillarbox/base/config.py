@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +41,17 @@ class Listen:
         if int(port) > 65535:
             raise ValueError("a port is between 1 and 65535; 0 takes any that is free")
         return cls(host.strip("[]"), int(port))
+
+    @property
+    def reachable(self) -> str:
+        """The host by which this machine reaches it: nobody can connect to “every address”."""
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return self.host
+        if not address.is_unspecified:
+            return self.host
+        return "127.0.0.1" if address.version == 4 else "::1"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -119,7 +130,7 @@ class Config:
 
     @property
     def public_url(self) -> str:
-        return self.base_url or f"http://{self.http}"
+        return self.base_url or f"http://{Listen(self.http.reachable, self.http.port)}"
 
 
 def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> Config:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -25,6 +25,9 @@ _SUSPICIOUS = re.compile(r"auth\s|pb_|bearer\s|[\x00-\x08\x0a-\x1f\x7f-\x9f]", r
 _KEPT = frozenset({"timestamp", "level", "part"})
 
 Logger = structlog.stdlib.BoundLogger
+
+_heard = logging.getLogger("pillarbox")
+_heard.addHandler(logging.NullHandler())
 
 
 class _Form:
@@ -63,8 +66,44 @@ def start_logging(form: str, level: int = logging.INFO) -> None:
 
 def logger(name: str) -> Logger:
     """A logger whose lines say which part of pillarbox speaks."""
-    bound: Logger = structlog.get_logger(part=name)
-    return bound
+    return cast("Logger", _Late(name))
+
+
+class _Late:
+    """
+    Asks where lines go when there is one: modules make their loggers before a program starts.
+
+    Inside another program nobody has started anything. Then warnings go to whoever listens to
+    the logger `pillarbox` of `logging`, and how that program uses structlog is left alone.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._started: Any = None
+
+    def __getattr__(self, method: str) -> Any:
+        if _form.form is None:
+            return getattr(_as_library(self._name), method)
+        if self._started is None:
+            self._started = structlog.get_logger(part=self._name)
+        return getattr(self._started, method)
+
+
+def _as_library(name: str) -> Any:
+    words = structlog.processors.KeyValueRenderer(key_order=["event"])
+    return structlog.wrap_logger(
+        _heard,
+        processors=[_in_short, redact, words],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        part=name,
+    )
+
+
+def _in_short(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """An exception by its name and words: its traceback is not ours to show there."""
+    if line.pop("exc_info", None) and (raised := sys.exc_info()[1]) is not None:
+        line["cause"] = f"{type(raised).__name__}: {raised}"
+    return line
 
 
 def frequent(part: str, event: str, names: tuple[str, ...]) -> Callable[..., None]:

@@ -7,17 +7,21 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from pillarbox import __version__
 from pillarbox.base import runfile
+from pillarbox.base.clock import SystemClock
 from pillarbox.base.config import Config
 from pillarbox.base.db.location import is_postgresql, sqlite_path
 from pillarbox.base.errors import Unusable
 from pillarbox.cli.exits import Usage
 from pillarbox.cli.options import NOTHING, Everywhere, group
+
+if TYPE_CHECKING:
+    from pillarbox.relays.versions import Relay
 
 app = group("serve", "Run pillarbox: take mail in, carry it, answer.")
 
@@ -68,24 +72,52 @@ def _refuse_a_second(config: Config) -> None:
         raise Unusable(f"{config.home} is already served at {server.url}/ (pid {server.pid})")
 
 
-def banner(url: str, config: Config, program: str) -> str:
-    """Where everything is, and what to type next. program is how this one was called."""
+def banner(url: str, config: Config, program: str, default: Relay | None = None) -> str:
+    """
+    Where everything is, how mail goes and what to type next.
+
+    program is how this one was called; default is the relay of mail that names none.
+    """
     lines = [f"pillarbox {__version__}", ""]
     lines += [
         f"  Console  {url}/",
         f"  API      {url}/docs",
         f"  Home     {config.home.absolute()}",
         "",
-        "Until there is a relay, mail is caught in the sandbox, to look at. In another terminal:",
-        "",
-        f"  {program} send --from me@example.org --to you@example.org --subject Hi --text Hi",
-        f"  {program} relay add main --preset gmail --username you@gmail.com --default",
-        f"  {program} diagnose main",
+        *_how_mail_goes(default, program),
         "",
         "Ctrl-C stops it; mail that waits is kept.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _first_steps(program: str) -> list[str]:
+    return [
+        "Until there is a relay, mail is caught in the sandbox, to look at. In another terminal:",
+        "",
+        f"  {program} send --from me@example.org --to you@example.org --subject Hi --text Hi",
+        f"  {program} relay add main --preset gmail --username you@gmail.com --default",
+        f"  {program} diagnose main",
+    ]
+
+
+def _how_mail_goes(default: Relay | None, program: str) -> list[str]:
+    from pillarbox.inlets.http.answers import show_status
+
+    kind = default.settings.kind.value if default else "sandbox"
+    if default is None or kind == "sandbox":
+        return _first_steps(program)
+    status = show_status(default, SystemClock().now())
+    where = f"{default.settings.host} port {default.settings.port}"
+    if kind != "smtp":
+        where = f"a {kind} relay"
+    lines = [f"Mail goes by {default.name} ({where}): {status['state']}."]
+    if status["state"] == "untested":
+        lines.append(f"Try it: {program} diagnose {default.name}")
+    elif status["state"] != "working":
+        lines.append(f"Why, and what to do: {program} relay show {default.name}")
+    return lines
 
 
 def called() -> str:
@@ -99,9 +131,9 @@ def called() -> str:
 def _run(config: Config) -> None:
     from pillarbox import app as program
 
-    def on_ready(url: str) -> None:
+    def on_ready(url: str, default: Relay) -> None:
         if config.log == "text":
-            print(banner(url, config, called()), flush=True)
+            print(banner(url, config, called(), default), flush=True)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(program.serve(config, on_ready))

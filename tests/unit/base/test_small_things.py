@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -119,3 +121,21 @@ async def test_revoking_what_is_not_there_says_so(tmp_path: Path) -> None:
     async with open_database("sqlite", tmp_path) as database:
         with pytest.raises(NotFound):
             await Keys(database, clock, Ids(clock)).revoke("key_x", OPERATOR)
+
+
+def test_a_library_is_quiet_until_somebody_listens() -> None:
+    """Nothing on stdout or stderr; who listens gets one line without secrets or locals."""
+    look = (
+        "from pillarbox.base.log import logger\n"
+        "try:\n    hushed = 'hunter2'; raise ValueError('Bearer hunter3')\n"
+        "except ValueError: logger('test').exception('it broke', password='hunter4')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    listening = f"import logging; logging.basicConfig()\n{look}"
+    told = subprocess.run([sys.executable, "-c", listening], capture_output=True, text=True).stderr
+    assert "it broke" in told
+    assert "ValueError" in told
+    assert "hunter" not in told
+    assert told.count("\n") == 1

@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pillarbox.base.config import Config
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.cli import relay
 from pillarbox.cli.exits import Usage
@@ -16,7 +20,10 @@ from pillarbox.cli.main import COMMANDS, help_page, main, parser
 from pillarbox.cli.relay import Settings, asking_again
 from pillarbox.cli.secrets import PasswordFrom
 from pillarbox.cli.send import Letter
-from pillarbox.cli.serve import read_parts
+from pillarbox.cli.serve import banner, read_parts
+from pillarbox.relays.relay import RelayKind, RelaySettings
+from pillarbox.relays.versions import Relay
+from pillarbox.smtp.endpoint import TlsMode
 
 HEAVY = ("cyclopts", "rich", "fastapi", "sqlalchemy", "httpx2", "structlog", "alembic")
 
@@ -222,3 +229,28 @@ def test_a_full_disk_is_no_mistake_of_ours() -> None:
 
     assert done.returncode == 4
     assert done.stderr == ("pillarbox: the answer could not be written: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": RelayKind.SANDBOX}, "Until there is a relay, mail is caught in the sandbox"),
+        ({"host": "mail.example.org"}, "Mail goes by main (mail.example.org port 587): untested."),
+    ],
+)
+def test_the_banner_knows_how_mail_goes(fields: dict[str, Any], said: str) -> None:
+    """Who has a relay is told about it, not how to begin."""
+    default = Relay(
+        id="rly_1",
+        name="main",
+        version=1,
+        is_default=True,
+        settings=replace(RelaySettings(port=587, tls=TlsMode.STARTTLS), **fields),
+        sealed={},
+        changed_at=datetime(2026, 11, 20, tzinfo=UTC),
+    )
+
+    told = banner("http://127.0.0.1:8425", Config(home=Path("/x")), "pillarbox", default)
+
+    assert said in told
+    assert ("relay add" in told) == ("sandbox" in said)
