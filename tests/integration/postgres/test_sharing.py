@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from pillarbox.access.keys import Keys
@@ -72,17 +75,46 @@ async def test_one_key_is_one_message_in_all_processes(queues: Queues) -> None:
         assert sorted(receipt.replayed for receipt in receipts) == [False, True]
 
 
-async def test_only_one_process_takes_back_a_lost_lease(both: tuple[Database, Database]) -> None:
+@asynccontextmanager
+async def held(url: str, rows: str) -> AsyncIterator[None]:
+    """As long as somebody else's transaction has these rows in hand."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.fetch(f"SELECT * FROM {rows} FOR NO KEY UPDATE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def test_who_claims_passes_by_what_another_is_claiming(queues: Queues, url: str) -> None:
+    """It neither waits nor takes it too."""
+    now = SystemClock().now()
+    taken, free = parcel(now), parcel(now)
+    for each in (taken, free):
+        await queues[0].enqueue(each)
+
+    async with held(url, f"messages WHERE id = '{taken.id}'"), asyncio.timeout(5):
+        claims = await queues[0].claim(RELAY, 5)
+
+    assert [claim.message_id for claim in claims] == [free.id]
+    assert [claim.message_id for claim in await queues[1].claim(RELAY, 5)] == [taken.id]
+
+
+async def test_only_one_process_takes_back_a_lost_lease(
+    both: tuple[Database, Database], url: str
+) -> None:
+    """What another is taking back at this moment is passed by."""
     clock = HandClock()
-    queues = [Queue(database, clock, database.bell) for database in both]
-    for _ in range(20):
-        await queues[0].enqueue(parcel(clock.now()))
-    await queues[0].claim(RELAY, 20)
+    queue = Queue(both[0], clock, both[0].bell)
+    for _ in range(3):
+        await queue.enqueue(parcel(clock.now()))
+    await queue.claim(RELAY, 3)
     clock.move(seconds=LEASE.total_seconds() + 1)
 
-    counts = await asyncio.gather(*(queue.recover(everything=False) for queue in queues))
-
-    assert sum(counts) == 20
+    async with held(url, "deliveries ORDER BY id LIMIT 2"), asyncio.timeout(5):
+        assert await queue.recover(everything=False) == 1
+    assert await queue.recover(everything=False) == 2
 
 
 async def test_cancelling_and_claiming_at_once_do_not_both_succeed(queues: Queues) -> None:
