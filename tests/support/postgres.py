@@ -7,7 +7,6 @@ refuses to run as root, so root starts it as nobody.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib.util
 import os
@@ -40,6 +39,11 @@ class Postgres:
             os.chown(self.folder, self._whose["user"], self._whose["group"])
             self.folder.chmod(0o755)
         self._settings = settings
+        self._keeper = subprocess.Popen(
+            ["sh", "-c", _KEEP, "sh", str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         self._server: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", str(self._place), "-U", "postgres", "--no-sync", *_FORM)
 
@@ -69,7 +73,7 @@ class Postgres:
 
     def remove(self) -> None:
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._keeper.communicate()
 
     def url(self, database: str, user: str = "postgres") -> str:
         return f"postgresql://{user}@/{database}?host={self.folder}"
@@ -108,6 +112,13 @@ class Postgres:
         return {"cwd": self.folder, "env": {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}, **self._whose}
 
 
+# Waits until we are gone, however that comes, and takes the server and its folder along.
+_KEEP = """
+cat > /dev/null
+pid=$(head -n 1 "$1/cluster/postmaster.pid" 2> /dev/null) && kill -QUIT "$pid" 2> /dev/null
+while kill -0 "$pid" 2> /dev/null; do sleep 0.1; done
+rm -rf "$1"
+"""
 _FORM = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
 
 
@@ -115,7 +126,6 @@ _FORM = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
 def shared_postgres() -> Postgres:
     """The server of this test process, running; it goes when the process goes."""
     server = Postgres()
-    atexit.register(server.remove)
     server.start()
     return server
 
