@@ -24,6 +24,7 @@ from pillarbox.base.db.location import without_password
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.room import room_of
 from pillarbox.base.errors import Unavailable, Unusable
+from pillarbox.base.memory import return_large_blocks
 from pillarbox.base.ids import Ids, token
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
@@ -116,6 +117,7 @@ async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:
     The inlet stops first, so that nothing is accepted that nobody would look at. Raises
     Unusable when the database can be written no more: who starts it again finds what is there.
     """
+    return_large_blocks()
     async with open_app(config) as app:
         inlet = http.Server(app.asgi, config.http)
         loop = asyncio.get_running_loop()

@@ -195,6 +195,9 @@ class Worker:
         started_at = self._clock.now()
         is_free = False
         try:
+            if claim.is_dead_at(started_at):
+                await self._queue.release(claim.tickets, wait=timedelta(0))
+                return
             content = await self._content(claim)
             try:
                 carrier, carried = await self._carry(claim, content, relay)

@@ -24,7 +24,7 @@ from pillarbox.mail.draft import Calendar, Draft, ListUnsubscribe, Priority
 from pillarbox.mail.fold import fold
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.mail.plain import readable
-from pillarbox.mail.transfer import Encoded, base64_lines, encode_text
+from pillarbox.mail.transfer import Encoded, base64_blocks, encode_text
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,120}@[!-;=?A-~]{1,253}>")  # RFC 5322 §3.6.4, in short
 
@@ -182,7 +182,7 @@ def _file(attachment: Attachment, *, is_inline: bool) -> _Part:
         fields.append(_line("Content-ID", f"<{attachment.content_id}>"))
     if attachment.media_type == MESSAGE:
         return _Part((*fields, _encoding("7bit")), [attachment.content])
-    return _Part((*fields, _encoding("base64")), [base64_lines(attachment.content)])
+    return _Part((*fields, _encoding("base64")), base64_blocks(attachment.content))
 
 
 def _line(name: str, value: str) -> Field:

@@ -50,11 +50,15 @@ def canonical(text: str) -> str:
 
 def base64_lines(octets: bytes) -> bytes:
     """Lines of 76 characters, each with its CRLF."""
+    return b"".join(base64_blocks(octets))
+
+
+def base64_blocks(octets: bytes) -> list[bytes]:
+    """The same in pieces of whole lines, for who joins them with more anyway."""
     if len(octets) <= _BLOCK:
-        return _block(octets)
+        return [_block(octets)]
     view = memoryview(octets)
-    blocks = (_block(view[start : start + _BLOCK]) for start in range(0, len(octets), _BLOCK))
-    return b"".join(blocks)
+    return [_block(view[start : start + _BLOCK]) for start in range(0, len(octets), _BLOCK)]
 
 
 def _block(octets: bytes | memoryview) -> bytes:

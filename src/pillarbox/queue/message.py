@@ -108,6 +108,10 @@ class Claim:
         """(delivery id, fence) of each."""
         return tuple((delivery.id, delivery.fence) for delivery in self.deliveries)
 
+    def is_dead_at(self, now: datetime) -> bool:
+        """Whether the time of any of it is over: then it is not to be sent."""
+        return any(delivery.expires_at <= now for delivery in self.deliveries)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFacts:

@@ -66,7 +66,7 @@ class Intake:
             return await asyncio.to_thread(parse, octets)
         return parse(octets)
 
-    async def _octets(self, request: Request) -> bytes:
+    async def _octets(self, request: Request) -> bytearray:
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > MAX_BODY:
             raise _too_large()
@@ -78,10 +78,10 @@ class Intake:
         except ClientDisconnect:
             raise Malformed("the body did not arrive whole") from None
 
-    async def _collected(self, request: Request, patience: asyncio.Timeout) -> bytes:
+    async def _collected(self, request: Request, patience: asyncio.Timeout) -> bytearray:
         """A large body may take long, as long as large pieces keep coming."""
         clock = asyncio.get_running_loop().time
-        pieces: list[bytes] = []
+        octets = bytearray()
         held = 0
         try:
             async for piece in request.stream():
@@ -91,20 +91,25 @@ class Intake:
                     raise _too_large()
                 if self._held > MAX_HELD:
                     raise Busy("too many large requests at once", retry_after=timedelta(seconds=2))
-                pieces.append(piece)
+                octets += piece
                 if len(piece) >= _PIECE:
                     patience.reschedule(clock() + PATIENCE_SECONDS)
         finally:
             self._held -= held
-        return b"".join(pieces)
+        return octets
 
 
-def parse(octets: bytes) -> Parsed:
-    """Raises Malformed when it is no JSON object."""
+def parse(octets: bytes | bytearray) -> Parsed:
+    """
+    Raises Malformed when it is no JSON object. A bytearray is emptied, so that a body of
+    many megabytes is not held twice.
+    """
     doubled: list[str] = []
+    brackets = octets.count(b"[") + octets.count(b"{")
+    has_surrogates = b"\\ud" in octets or b"\\uD" in octets
     try:
         whole = json.loads(
-            octets.decode(),
+            _emptied(octets),
             object_pairs_hook=lambda pairs: _object(pairs, doubled),
             parse_constant=_no_number,
         )
@@ -119,11 +124,18 @@ def parse(octets: bytes) -> Parsed:
         raise Malformed(f"the body is not JSON: {error}") from None
     if not isinstance(whole, dict):
         raise Malformed("the body is JSON, but not an object: begin with {")
-    if octets.count(b"[") + octets.count(b"{") > MAX_DEPTH:
+    if brackets > MAX_DEPTH:
         _check_depth(whole)
-    if doubled or b"\\ud" in octets or b"\\uD" in octets:
+    if doubled or has_surrogates:
         return without_faulty(whole)
     return Parsed(whole)
+
+
+def _emptied(octets: bytes | bytearray) -> str:
+    text = octets.decode()
+    if isinstance(octets, bytearray):
+        octets.clear()
+    return text
 
 
 def require_empty(parsed: Parsed) -> None:
