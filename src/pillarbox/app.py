@@ -24,8 +24,8 @@ from pillarbox.base.db.location import without_password
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.room import room_of
 from pillarbox.base.errors import Unavailable, Unusable
-from pillarbox.base.memory import return_large_blocks
 from pillarbox.base.ids import Ids, token
+from pillarbox.base.memory import return_large_blocks
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.delivery.supervisor import Supervisor
@@ -38,6 +38,7 @@ from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import ehlo_name_from
+from pillarbox.relays.sharing import Sharing
 from pillarbox.relays.versions import Relay
 
 _NOTICE_SECONDS = 1.0
@@ -57,9 +58,13 @@ class App:
 
 
 @asynccontextmanager
-async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App]:
+async def open_app(
+    config: Config, *, deliver: bool = True, drain_seconds: float = 0
+) -> AsyncIterator[App]:
     """
     Open the database, wire everything and, with deliver, carry mail until the block ends.
+
+    drain_seconds is how long what is due at the end of the block may still take to leave.
 
     Raises Unusable when the database, the key file or the home folder cannot be used.
     """
@@ -77,7 +82,8 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
         await keys.load()
 
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
-        equipment = Equipment(queue, registry, clock, ids, ehlo_name)
+        sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
+        equipment = Equipment(queue, registry, clock, ids, ehlo_name, sharing)
         supervisor = Supervisor(equipment, bell)
         capacity = Capacity(
             queue,
@@ -106,6 +112,8 @@ async def open_app(config: Config, *, deliver: bool = True) -> AsyncIterator[App
             alone = not database.is_shared
             await stack.enter_async_context(_delivering(supervisor, sweeper, alone=alone))
         yield App(config, desk, supervisor, http.build(desk), operator_token)
+        if deliver and drain_seconds:
+            await supervisor.drain(drain_seconds)
 
 
 async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pillarbox.app import App
 
 _PATIENCE_SECONDS = 5.0  # another command may be using the home, and a server may be starting
+_DRAIN_SECONDS = 10  # what a short program's last mail gets to leave
 _PAUSE_SECONDS = 0.05
 _SUFFIXES = frozenset({".db", ".sqlite", ".sqlite3"})
 
@@ -58,7 +59,7 @@ async def in_process(config: Config, *, deliver: bool) -> AsyncIterator[tuple[Ht
     # Importing it takes most of a second, which nobody who talks to a server should wait.
     from pillarbox.app import open_app
 
-    async with open_app(config, deliver=deliver) as app:
+    async with open_app(config, deliver=deliver, drain_seconds=_DRAIN_SECONDS) as app:
         http = Http(IN_PROCESS, headers=bearer(app.operator_token), asgi=app.asgi)
         try:
             yield http, app

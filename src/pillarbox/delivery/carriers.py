@@ -164,6 +164,17 @@ class SmtpCarrier:
         await self._session.quit()
 
 
+def was_stale(carrier: Carrier, carried: Carried) -> bool:
+    """A kept session that the relay had closed before our first word: nothing was tried."""
+    return carrier.transactions > 1 and all(
+        isinstance(outcome, Failed)
+        and outcome.stage is Stage.MAIL
+        and isinstance(outcome.answer, Lost)
+        and outcome.answer.loss is Loss.CLOSED
+        for outcome in carried.outcomes.values()
+    )
+
+
 async def _open_smtp(opening: Opening) -> SmtpCarrier | Unopened:
     settings, transcript = opening.relay.settings, Transcript(opening.clock)
     opened_at = opening.clock.now()

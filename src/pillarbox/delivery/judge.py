@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Stage
 from pillarbox.relays.classify import Suspends, Verdict, Where, classify
 from pillarbox.relays.pacing import Complaint
 from pillarbox.relays.suspension import Trouble
@@ -47,7 +47,19 @@ def judge(
         judged = replace(judged, permanent=False)
     if judged.blame is not Blame.RELAY:
         return Judged(judged, verdict.advice)
-    trouble = Trouble(
+    return Judged(judged, verdict.advice, _trouble(relay, verdict, began_at))
+
+
+def silent(relay: Relay) -> Trouble:
+    """The trouble of a relay that takes messages and does not say so, again and again."""
+    lost = Lost(Loss.CLOSED, "no answer after the final dot")
+    verdict = classify(Stage.END_OF_DATA, lost, Where.of(relay.settings))
+    cause = f"{relay.name} gave no answer after the final dot, several times in a row"
+    return replace(_trouble(relay, verdict, relay.changed_at), cause=cause, complaint=None)
+
+
+def _trouble(relay: Relay, verdict: Verdict, began_at: datetime) -> Trouble:
+    return Trouble(
         relay_id=relay.id,
         relay_name=relay.name,
         needs_person=verdict.suspends is Suspends.PERSON,
@@ -57,7 +69,6 @@ def judge(
         advice=verdict.advice,
         complaint=_complaint(relay, verdict, began_at),
     )
-    return Judged(judged, verdict.advice, trouble)
 
 
 def _complaint(relay: Relay, verdict: Verdict, began_at: datetime) -> Complaint | None:

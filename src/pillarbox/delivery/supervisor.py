@@ -8,6 +8,7 @@ a moment and nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime
 
 from pillarbox.base import log
@@ -40,6 +41,7 @@ class Supervisor:
         self._has_looked = True
         self._beat: float | None = None
         self._has_ended = False
+        self._is_finished = asyncio.Event()
 
     @property
     def is_alive(self) -> bool:
@@ -51,36 +53,65 @@ class Supervisor:
 
     async def run(self, *, alone: bool) -> None:
         """Until stopped. alone: no other process works on this database, nor did a moment ago."""
+        self._beat = self._equipment.clock.monotonic()
+        has_recovered = False
         try:
-            await self._run(alone=alone)
-        except Exception as error:
-            _log.critical("nothing is carried any more: start again", exc_info=error)
-            raise
+            while not self._is_stopping:
+                try:
+                    has_recovered = has_recovered or await self._recover(alone=alone)
+                    await self._look()
+                    await self._renew()
+                    self._beat = self._equipment.clock.monotonic()
+                except Unavailable as error:
+                    _log.error("the database is away; nothing new is begun", cause=str(error))
+                except Exception as error:  # noqa: BLE001  the worker loop: it logs and goes on
+                    _log.error("looking for due mail failed; once more", exc_info=error)
+                await self._bell.wait(_LOOK_SECONDS if self._has_looked else _BREATH_SECONDS)
         finally:
             self._has_ended = True
+            await self._finish()
 
-    async def _run(self, *, alone: bool) -> None:
-        self._beat = self._equipment.clock.monotonic()
-        recovered = await self._equipment.queue.recover(everything=alone)
-        if recovered:
-            _log.info("took back deliveries that were under way at the last stop", count=recovered)
-        while not self._is_stopping:
-            try:
-                await self._look()
-                self._beat = self._equipment.clock.monotonic()
-                await self._renew()
-            except Unavailable as error:
-                _log.error("the database is away; nothing new is begun", cause=str(error))
-            await self._bell.wait(_LOOK_SECONDS if self._has_looked else _BREATH_SECONDS)
+    async def drain(self, seconds: float) -> None:
+        """Carry what is due now to its end, for as long as that takes and at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await self._has_due():
+                    await self._equipment.clock.sleep(_BREATH_SECONDS)
 
     async def stop(self) -> None:
         """Begin nothing new; return when what was begun has ended or the grace is over."""
         self._is_stopping = True
         self._bell.ring()
-        await asyncio.gather(*(worker.stop(_GRACE_SECONDS) for worker in self._workers.values()))
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._is_finished.wait()
+
+    async def _finish(self) -> None:
+        """Only `run` starts workers, and it has ended: nobody begins anything behind our back."""
+        workers = self._workers.values()
+        ends = await asyncio.gather(
+            *(worker.stop(_GRACE_SECONDS) for worker in workers), return_exceptions=True
+        )
+        for error in ends:
+            if isinstance(error, BaseException):
+                _log.error("a worker did not stop in order", cause=str(error))
+        running = [task for task in self._running.values() if not task.done()]
+        if running:
+            await asyncio.wait(running, timeout=_BREATH_SECONDS * 20)
+            for task in running:
+                task.cancel()
+        self._is_finished.set()
+
+    async def _recover(self, *, alone: bool) -> bool:
+        recovered = await self._equipment.queue.recover(everything=alone)
+        if recovered:
+            _log.info("took back deliveries that were under way at the last stop", count=recovered)
+        return True
+
+    async def _has_due(self) -> bool:
+        """Whether a relay that may be used has something to carry, or is carrying it."""
+        if any(worker.tickets for worker in self._workers.values()):
+            return True
+        usable = [each.id for each in self._equipment.registry.all() if each.rest is None]
+        return bool(await self._equipment.queue.due_relays(usable))
 
     async def _look(self) -> None:
         """Tell workers that run; ask the database for the others, though not at every ring."""
@@ -147,12 +178,13 @@ class Supervisor:
         if now - self._renewed_at < _RENEW_SECONDS:
             return
         self._renewed_at = now
-        await self._equipment.registry.recover()
-        for worker in self._workers.values():
-            await worker.close_idle()
         tickets = [ticket for worker in self._workers.values() for ticket in worker.tickets]
         if tickets:
             await self._equipment.queue.renew(tickets)
+        for worker in self._workers.values():
+            worker.close_idle()
+            await worker.settle_share()
+        await self._equipment.registry.recover()
 
 
 def _ended(task: asyncio.Task[None]) -> None:

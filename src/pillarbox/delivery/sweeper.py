@@ -34,6 +34,8 @@ class Sweeper:
                 await self.sweep()
             except Unavailable as error:
                 _log.error("the database is away; sweeping later", cause=str(error))
+            except Exception as error:  # noqa: BLE001  a loop that must not end: it logs
+                _log.error("sweeping failed; once more later", exc_info=error)
             await self._clock.sleep(_SWEEP_SECONDS)
 
     async def sweep(self) -> None:

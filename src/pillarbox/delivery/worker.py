@@ -18,21 +18,25 @@ from pillarbox.base import log
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unavailable, Unusable
 from pillarbox.base.ids import Ids, chance
-from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier
-from pillarbox.delivery.judge import Judged, judge
-from pillarbox.delivery.pace import Pace
+from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier, was_stale
+from pillarbox.delivery.judge import Judged, judge, silent
+from pillarbox.delivery.pace import LocalPace, Pace, SharedPace
 from pillarbox.delivery.sessions import SessionPool
 from pillarbox.delivery.tally import SessionTally
 from pillarbox.mail.content import Content
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown
 from pillarbox.queue.claim import Ticket
 from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFacts
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.record import answer_of
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.routing import is_out
+from pillarbox.relays.sharing import Sharing
+from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 
+_SYSTEM = "system:pillarbox"
+_SILENT_ENDS = 3  # transactions without an answer after the dot, until the relay rests
 _LINGER_SECONDS = 0.5
 _AHEAD = 4  # claims a session may have waiting behind the one it carries
 _STORING_TRIES, _STORING_PAUSE_SECONDS = 600, 1.0  # as long as the lease past the final dot
@@ -53,15 +57,12 @@ class Equipment:
     clock: Clock
     ids: Ids
     ehlo_name: str
+    sharing: Sharing | None = None  # where other processes work on this database too
     sessions: SessionTally = field(default_factory=SessionTally)
 
 
 class Worker:
-    """
-    Carries the mail of one relay, on as many sessions as the relay allows.
-
-    stands_in_for is what else it takes: (relay id, stand-ins as its deliveries have them).
-    """
+    """Carries the mail of one relay, on as many sessions as the relay allows."""
 
     def __init__(self, relay_id: str, equipment: Equipment) -> None:
         self._relay_id = relay_id
@@ -70,15 +71,17 @@ class Worker:
         self._clock = equipment.clock
         self._equipment = equipment
         self._pool = SessionPool(equipment.clock)
-        self._pace = Pace(equipment.clock)
+        sharing = equipment.sharing
+        self._pace: Pace = SharedPace(sharing) if sharing else LocalPace(equipment.clock)
         self._waiting: deque[Claim] = deque()
         self._under_way: dict[asyncio.Task[None], Claim] = {}
-        self.stands_in_for: tuple[tuple[str, str], ...] = ()
+        self.stands_in_for: tuple[tuple[str, str], ...] = ()  # (relay id, stand-ins of its mail)
         self._carrying = 0
         self._sessions = 0  # allowed at the last look
         self._progress = asyncio.Event()
         self._told: set[str] = set()
         self._proven_version: int | None = None
+        self._silent_ends = 0  # in a row
         self._is_stopping = False
 
     @property
@@ -96,10 +99,13 @@ class Worker:
         progress = self._progress
         while True:
             progress.clear()
+            if self._relay_id not in self._registry:
+                await self._leave_removed_relay(progress)
+                return
             relay = self._registry.get(self._relay_id)
-            sessions = self._sessions_allowed(relay)
+            sessions = await self._sessions_granted(relay)
             if sessions < self._sessions:
-                await self._pool.keep(sessions - self._carrying)
+                self._pool.keep(sessions - self._carrying)
             self._sessions = sessions
             await self._refill(relay, sessions)
             while self._waiting and self._carrying < sessions:
@@ -108,6 +114,14 @@ class Worker:
                 await progress.wait()
             elif sessions == 0 or not await self._lingers(progress):
                 return
+
+    async def _leave_removed_relay(self, progress: asyncio.Event) -> None:
+        """What was begun ends; what came back meanwhile is held, as the rest was at the removal."""
+        while self._under_way:
+            await progress.wait()
+            progress.clear()
+        await self._give_back_waiting(timedelta(0))
+        await self._queue.hold_of_relay(self._relay_id, _SYSTEM)
 
     async def _lingers(self, progress: asyncio.Event) -> bool:
         """Wait a moment for more, which is cheaper than to begin anew. False when none came."""
@@ -127,10 +141,12 @@ class Worker:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace_seconds)
         await self._pool.close()
+        with contextlib.suppress(Unavailable):
+            await self.settle_share()
 
-    async def close_idle(self) -> None:
+    def close_idle(self) -> None:
         """Let go of sessions that nobody has used for a while."""
-        await self._pool.close_idle()
+        self._pool.close_idle()
 
     def _sessions_allowed(self, relay: Relay) -> int:
         """
@@ -144,16 +160,29 @@ class Worker:
             return 1 if relay.rest.until <= self._clock.now() else 0
         return relay.connections(self._clock.now()) if self._proven_version == relay.version else 1
 
+    async def _sessions_granted(self, relay: Relay) -> int:
+        """Of those that are allowed, what other processes leave us."""
+        wanted = self._sessions_allowed(relay)
+        return await self._pace.sessions(relay, wanted, self._carrying + len(self._pool))
+
+    async def settle_share(self) -> None:
+        """Where processes share a relay: keep what is in use, let others have the rest."""
+        if self._equipment.sharing is None or self._relay_id not in self._registry:
+            return
+        relay = self._registry.get(self._relay_id)
+        wanted = self._sessions_allowed(relay) if self.tickets else 0
+        await self._pace.sessions(relay, wanted, self._carrying + len(self._pool))
+
     async def _refill(self, relay: Relay, sessions: int) -> None:
         if sessions == 0:
             await self._give_back_waiting(timedelta(0))
             return
         wanted = 1 if relay.rest is not None else sessions * (1 + _AHEAD)
-        allowed = self._pace.allowance(relay.settings.messages_per_minute)
         limit = wanted - self._carrying - len(self._waiting)
-        limit = limit if allowed is None else min(limit, allowed - len(self._waiting))
         if limit > 0 and len(self._waiting) <= sessions:
-            await self._claim(limit, alone=relay.rest is not None)
+            limit = await self._pace.messages(relay, limit, len(self._waiting))
+            if limit > 0:
+                await self._claim(limit, alone=relay.rest is not None)
 
     async def _claim(self, limit: int, *, alone: bool) -> None:
         """Our own mail first, then that of relays that are out. alone: a probe takes its own."""
@@ -205,7 +234,7 @@ class Worker:
                 await self._put_back(claim, error)
                 return
             if not isinstance(carrier, Unopened):
-                await self._pool.give_back(carrier, relay)
+                self._pool.give_back(carrier, relay)
             carries = bool(relay.checked_well) or self._proven_version == relay.version
             judged = [
                 judge(
@@ -248,12 +277,12 @@ class Worker:
     async def _carry(
         self, claim: Claim, content: Content, relay: Relay
     ) -> tuple[Carrier | Unopened, Carried]:
-        carrier = await self._pool.borrow(relay)
+        carrier = self._pool.borrow(relay)
         if carrier is not None:
             carried = await self._transact(carrier, claim, content)
-            if not _was_stale(carrier, carried):
+            if not was_stale(carrier, carried):
                 return carrier, carried
-            await carrier.close()
+            self._pool.say_goodbye(carrier)
         fresh = await self._open(relay)
         if isinstance(fresh, Unopened):
             failed = dict.fromkeys(claim.envelope.forward_paths, fresh.failure)
@@ -283,11 +312,12 @@ class Worker:
 
     async def _settle(self, claim: Claim, relay: Relay, ended: _Ended) -> None:
         trouble = next((each.trouble for each in ended.judged if each.trouble is not None), None)
+        trouble = trouble or self._silence(relay, ended)
         if trouble is not None:
             if trouble.complaint is None:
                 self._proven_version = None
             await self._until_stored(lambda: self._registry.rest(trouble))
-        else:
+        elif self._silent_ends == 0:
             self._proven_version = relay.version
             if relay.rest is not None:
                 await self._until_stored(lambda: self._registry.resume(relay))
@@ -298,6 +328,15 @@ class Worker:
             self._told.add(ended.session.id)
         for attempt, is_ours in zip(attempts, recorded, strict=True):
             _tell(attempt, relay, is_ours=is_ours)
+
+    def _silence(self, relay: Relay, ended: _Ended) -> Trouble | None:
+        """No answer after the dot proves nothing; again and again it is the relay's trouble."""
+        outcomes = [each.outcome for each in ended.judged]
+        if not all(isinstance(outcome, Unknown) for outcome in outcomes):
+            self._silent_ends = 0
+            return None
+        self._silent_ends += 1
+        return silent(relay) if self._silent_ends >= _SILENT_ENDS else None
 
     async def _record(self, attempt: Attempt) -> bool:
         return await self._until_stored(lambda: self._queue.record(attempt))
@@ -343,17 +382,6 @@ class _Ended:
     transcript: str
     session: SessionFacts | None
     started_at: datetime
-
-
-def _was_stale(carrier: Carrier, carried: Carried) -> bool:
-    """A kept session that the relay had closed before our first word: nothing was tried."""
-    return carrier.transactions > 1 and all(
-        isinstance(outcome, Failed)
-        and outcome.stage is Stage.MAIL
-        and isinstance(outcome.answer, Lost)
-        and outcome.answer.loss is Loss.CLOSED
-        for outcome in carried.outcomes.values()
-    )
 
 
 def _tell(attempt: Attempt, relay: Relay, *, is_ours: bool) -> None:

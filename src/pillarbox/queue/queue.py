@@ -157,6 +157,13 @@ class Queue:
         self._bell.ring()
         return count
 
+    async def hold_of_relay(self, relay_id: str, principal: str) -> int:
+        """Hold what waits for a relay that is gone; how many."""
+        now = self._clock.now()
+        return await self._database.write(
+            lambda connection: control.hold_of_relay(connection, relay_id, principal, now)
+        )
+
     async def expire(self) -> int:
         """End what waited past its time; how many, at most one batch."""
         now = self._clock.now()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pillarbox.journal.events import (
     DeliveryDeferred,
@@ -14,11 +14,16 @@ from pillarbox.journal.events import (
     DeliveryUncertain,
     Event,
 )
-from pillarbox.mail.outcome import Answer, Blame, Failed, Relayed, Unknown
+from pillarbox.mail.outcome import Answer, Blame, Failed, Relayed, Stage, Unknown
 from pillarbox.mail.reply import Reply
 from pillarbox.queue.message import Attempt
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.streams import UNCERTAIN_WAIT, Doubt, Stream
+
+
+_ABOUT_MAIL = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END_OF_DATA})
+_TURNS = tuple(timedelta(seconds=each) for each in (0, 60, 300, 600, 1200))
+"""Longer than the relay rests meanwhile: see relays/suspension.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +50,26 @@ def settle(attempt: Attempt) -> Settlement:
             return Settlement(DeliveryState.RELAYED, None, counts=True, event=event)
         case Unknown(cause=cause):
             return _in_doubt(attempt, cause)
-        case Failed(blame=Blame.RELAY, answer=answer):
+        case Failed(blame=Blame.RELAY, answer=answer, stage=stage):
             event_ = DeliveryReturned(**_about(attempt), answer=words(answer))
-            return Settlement(DeliveryState.QUEUED, attempt.ended_at, counts=False, event=event_)
+            due_at = _next_turn(attempt, stage)
+            return Settlement(DeliveryState.QUEUED, due_at, counts=False, event=event_)
         case Failed(permanent=True, answer=answer, blame=blame):
             failed = DeliveryFailed(**_about(attempt), answer=words(answer), blame=blame.value)
             return Settlement(DeliveryState.FAILED, None, counts=True, event=failed)
         case Failed(answer=answer):
             return _again(attempt, words(answer))
+
+
+def _next_turn(attempt: Attempt, stage: Stage) -> datetime:
+    """
+    At once, when the session never got to the mail, and the first time that it did. Else after
+    others have had their turn: one message that a relay does not like must not be its only
+    probe, again and again.
+    """
+    if stage not in _ABOUT_MAIL:
+        return attempt.ended_at
+    return attempt.ended_at + _TURNS[min(attempt.delivery.tries, len(_TURNS)) - 1]
 
 
 def words(answer: Answer) -> str:
