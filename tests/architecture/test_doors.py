@@ -31,6 +31,7 @@ MODULES = {
     "cyclopts": ("cli",),
     "rich": ("cli",),
     "structlog": ("base.log",),
+    "opentelemetry": ("base.trace",),
     "random": ("base.ids", "base.sealing"),
     "secrets": ("base.ids", "base.sealing"),
     "uuid": ("base.ids", "base.sealing"),

@@ -117,6 +117,9 @@ class Config:
     max_waiting: int = option(
         MAX_WAITING, _count, "How many deliveries may wait. At more, mail is refused for a while."
     )
+    traces: str = option(
+        "off", str, "Where OpenTelemetry spans go: the name of an exporter, as `otlp`; or `off`."
+    )
     log: str = option("text", _log_form, "How log lines look: `text` or `json`.")
 
     @property

@@ -42,11 +42,13 @@ def serve(
     only
         Not everything but these parts, with commas: http, worker, smtp.
     """
+    from pillarbox.base import trace
     from pillarbox.base.log import start_logging
 
     read_parts(only)
     config = everywhere.load()
     start_logging(config.log, logging.DEBUG if everywhere.debug else logging.INFO)
+    trace.start(config.traces, __version__)
     _refuse_a_second(config)
     _run(config)
 

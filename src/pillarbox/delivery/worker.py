@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from pillarbox.base import log
+from pillarbox.base import log, trace
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unavailable, Unusable
 from pillarbox.base.ids import Ids, chance
@@ -207,7 +207,7 @@ class Worker:
     def _start(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
         self._carrying += 1
         self._pace.begin()
-        task = asyncio.create_task(self._deliver(claim, relay, progress))
+        task = asyncio.create_task(self._attempted(claim, relay, progress))
         self._under_way[task] = claim
         task.add_done_callback(lambda done: self._ended(done, progress))
 
@@ -218,6 +218,10 @@ class Worker:
             # The lease runs out by itself, and the delivery comes back.
             about = {"message": claim.message_id, "relay": self._relay_id}
             _log.error("delivery interrupted", **about, exc_info=error)
+
+    async def _attempted(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
+        with trace.span("attempt", message=claim.message_id, relay=relay.name):
+            await self._deliver(claim, relay, progress)
 
     async def _deliver(self, claim: Claim, relay: Relay, progress: asyncio.Event) -> None:
         """After a good end the session is free before the outcome is recorded, not after."""
@@ -385,6 +389,8 @@ class _Ended:
 
 
 def _tell(attempt: Attempt, relay: Relay, *, is_ours: bool) -> None:
+    outcome = type(attempt.outcome).__name__.lower()
+    trace.note("outcome", outcome)
     say = _say_attempt if is_ours else _say_old_attempt
     say(
         attempt.ended_at,
@@ -392,6 +398,6 @@ def _tell(attempt: Attempt, relay: Relay, *, is_ours: bool) -> None:
         attempt.delivery.id,
         attempt.id,
         relay.name,
-        type(attempt.outcome).__name__.lower(),
+        outcome,
         answer_of(attempt),
     )

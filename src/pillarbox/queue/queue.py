@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from pillarbox.base import trace
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
@@ -27,7 +28,8 @@ class Queue:
 
     async def enqueue(self, parcel: Parcel) -> Receipt:
         """Store a message and ring. Raises Mismatch for a reused idempotency key."""
-        receipt = await self._database.share(enqueue.enqueue, parcel)
+        with trace.span("commit", message=parcel.id, stream=parcel.stream.name):
+            receipt = await self._database.share(enqueue.enqueue, parcel)
         if not receipt.replayed:
             self.tally.accept(parcel)
         self._bell.ring()

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pillarbox.base import trace
 from pillarbox.base.errors import NotFound, PillarboxError
 from pillarbox.base.ids import Ids
 from pillarbox.base.log import logger
@@ -77,7 +78,9 @@ class Gate:
             if route is None:
                 await self._app(scope, receive, answer)
             else:
-                response = await route(Request(scope, receive))
+                with trace.span("accept", scope["headers"], inlet="http") as span:
+                    response = await route(Request(scope, receive))
+                    span.set("status", response.status_code)
                 await response(scope, receive, answer)
         except PillarboxError as error:
             await respond(request_id, error)(scope, receive, answer)
