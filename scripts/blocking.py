@@ -42,6 +42,11 @@ class BlockingPillarbox:
     ) -> None:
         self._box = Pillarbox(where, key=key, deliver=deliver, clock=clock)
 
+    if not TYPE_CHECKING:  # for people who forget to open it; a checker would believe any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise not_there(self, name, "with BlockingPillarbox(…) as box")
+
     def __enter__(self) -> Self:
         self._portal = Portal()
         try:
@@ -102,6 +107,7 @@ def imports(*modules: ast.Module) -> str:
         "from collections.abc import Iterator",
         "from pillarbox.client import calls",
         "from pillarbox.client.client import Pillarbox",
+        "from pillarbox.client.connection import Connection, not_there",
         "from pillarbox.client.portal import Portal",
     }
     future = "from __future__ import annotations"

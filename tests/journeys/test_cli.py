@@ -56,12 +56,12 @@ def test_a_first_mail(server: Program) -> None:
     assert f"Console  {server.url}/" in server.transcript()
 
     said, _ = ends(server, 0, *SEND, *TEXT, "--wait")
-    assert "relayed" in said
+    assert "captured" in said
 
     [message] = server.run_json("message", "list")["data"]
     page, _ = ends(server, 0, "message", "show", message["id"])
-    assert page.startswith(f"{message['id']}  relayed\n")
-    assert "bob@example.org  relayed" in page
+    assert page.startswith(f"{message['id']}  captured\n")
+    assert "bob@example.org  captured" in page
     assert server.terminate() == 0
 
 
@@ -136,6 +136,7 @@ def test_a_relay_that_does_not_work(either: Program) -> None:
 
 def test_the_sandbox_is_well(either: Program) -> None:
     """There is nothing outside that could fail."""
+    ends(either, 0, "key", "create", "--name", "first")
     said, _ = ends(either, 0, "diagnose", "sandbox")
 
     assert said.endswith("This works.\n")
@@ -203,7 +204,7 @@ def test_a_key_opens_the_api_until_it_is_revoked(server: Program) -> None:
 
 def test_the_doctor(either: Program) -> None:
     """Well on a new home; a key file that others may read is not."""
-    ends(either, 0, "relay", "list")
+    ends(either, 0, "key", "create", "--name", "first")
     said, _ = ends(either, 0, "doctor")
     assert "✓ database" in said
 
@@ -238,7 +239,36 @@ def test_a_second_server_on_a_home_is_refused(server: Program) -> None:
     """One process writes a SQLite file."""
     _, said = ends(server, 4, "serve")
 
-    assert "another pillarbox process" in said
+    assert f"already served at {server.url}/ (pid {server.pid})" in said
+
+
+@pytest.mark.parametrize("command", ["relay list", "message list", "key list", "diagnose main"])
+def test_looking_makes_no_home(offline: Program, command: str) -> None:
+    """A typing mistake in the folder must not become a second pillarbox."""
+    _, said = ends(offline, 3, *command.split())
+
+    assert f"there is no pillarbox at {offline.home}" in said
+    assert "pillarbox serve" in said
+    assert not offline.home.exists()
+
+
+def test_a_new_home_is_named(offline: Program) -> None:
+    """Whoever makes one is told where, on stderr; settings that are only tried need none."""
+    ends(offline, 1, "diagnose", *DEAD)
+    assert not offline.home.exists()
+
+    _, said = ends(offline, 0, "key", "create", "--name", "first")
+    assert said == f"(made a new home at {offline.home})\n"
+    assert ends(offline, 0, "key", "create", "--name", "second")[1] == ""
+
+
+def test_a_home_that_cannot_be_is_told(offline: Program) -> None:
+    """By the command that needs it and by the doctor."""
+    offline.environment["PILLARBOX_HOME"] = "/dev/null/home"
+
+    _, said = ends(offline, 4, *SEND, *TEXT)
+    assert "the home /dev/null/home cannot be written by this user" in said
+    assert "✗ home folder" in ends(offline, 1, "doctor")[0]
 
 
 def test_the_database_is_made_and_brought_up(offline: Program) -> None:
@@ -250,6 +280,7 @@ def test_the_database_is_made_and_brought_up(offline: Program) -> None:
 @pytest.mark.parametrize("how", [(), ("--json",)])
 def test_a_reader_that_leaves_early_is_no_mistake(offline: Program, how: tuple[str, ...]) -> None:
     """As `head` does: no message, and exit code 0."""
+    ends(offline, 0, "db", "upgrade")
     reading, writing = os.pipe()
     os.close(reading)
     try:

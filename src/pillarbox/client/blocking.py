@@ -25,6 +25,7 @@ from pillarbox.client.answers import (
     RouteList,
 )
 from pillarbox.client.client import Pillarbox
+from pillarbox.client.connection import not_there
 from pillarbox.client.fields import Addresses, MessageFields
 from pillarbox.client.portal import Portal, T
 
@@ -274,6 +275,11 @@ class BlockingPillarbox:
         clock: Clock | None = None,
     ) -> None:
         self._box = Pillarbox(where, key=key, deliver=deliver, clock=clock)
+
+    if not TYPE_CHECKING:  # for people who forget to open it; a checker would believe any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise not_there(self, name, "with BlockingPillarbox(…) as box")
 
     def __enter__(self) -> Self:
         self._portal = Portal()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from pillarbox.base import config as configuration
 from pillarbox.base.clock import Clock, SystemClock
@@ -20,7 +20,7 @@ from pillarbox.base.http import Http
 from pillarbox.client import local
 from pillarbox.client.answers import Event, Message
 from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, Restored, Routes
-from pillarbox.client.connection import Connection
+from pillarbox.client.connection import Connection, not_there
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
 from pillarbox.client.portal import T
@@ -57,6 +57,11 @@ class Pillarbox:
         self._app: App | None = None
         self.server_url: str | None = None
         """Where the server that answers is; None when this process answers."""
+
+    if not TYPE_CHECKING:  # for people who forget to open it; a checker would believe any name
+
+        def __getattr__(self, name: str) -> Any:
+            raise not_there(self, name, "async with Pillarbox(…) as box")
 
     async def __aenter__(self) -> Self:
         connection = self._connection = Connection(await self._http(), self._clock)

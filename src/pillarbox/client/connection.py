@@ -10,7 +10,7 @@ from typing import Any
 
 from pillarbox.base import ids
 from pillarbox.base.clock import Clock, SystemClock
-from pillarbox.base.errors import PillarboxError, Unavailable
+from pillarbox.base.errors import Conflict, PillarboxError, Unavailable
 from pillarbox.base.http import Ask, Http, HttpAnswer, Unanswered
 from pillarbox.client.problems import problem, retry_after
 
@@ -95,6 +95,14 @@ class Connection:
             # The first request with this key is being answered: its answer will be ours.
             return Unavailable(str(told.get("detail")), retry_after=retry_after(answer))
         return problem(answer, self._http.url)
+
+
+def not_there(box: object, name: str, opening: str) -> Exception:
+    """Why a box has no such attribute: most come with opening it, which `opening` shows."""
+    is_open = "messages" in vars(box)
+    if is_open or name.startswith("__"):
+        return AttributeError(f"{type(box).__name__} has no attribute {name!r}")
+    return Conflict(f"open it first: {opening}")
 
 
 def _is_worth_repeating(call: Call, error: Unavailable) -> bool:

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from pillarbox import Attachment, BlockingPillarbox, Pillarbox
-from pillarbox.base.errors import Invalid, NotFound, Rejected, Unauthenticated, Unavailable
+from pillarbox.base.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Rejected,
+    Unauthenticated,
+    Unavailable,
+)
 from pillarbox.client import local
 from support.program import program
 from support.source import ROOT
@@ -174,3 +181,28 @@ async def test_a_process_that_does_not_answer_is_named(
         with pytest.raises(Unavailable, match="is using"):
             async with Pillarbox(deliver=False):
                 pass
+
+
+async def test_a_box_that_is_not_open_says_how_to_open_it() -> None:
+    """The first mistake of everybody, answered."""
+    with pytest.raises(Conflict, match=r"open it first: async with Pillarbox\(…\) as box"):
+        await Pillarbox("sqlite:///mail.db").send(to="ann@example.org")
+    with pytest.raises(Conflict, match=r"open it first: with BlockingPillarbox\(…\) as box"):
+        BlockingPillarbox("sqlite:///mail.db").messages.list()
+    assert not hasattr(Pillarbox, "mesages")
+
+
+@pytest.mark.parametrize(
+    ("where", "meant"),
+    [
+        ("mail.example.org", "has no scheme: write https://mail.example.org"),
+        ("mail.db", "is a path: write sqlite:///mail.db"),
+        ("./here/mail", "is a path: write sqlite:///./here/mail"),
+        ("ftp://mail.example.org", "the database URL is sqlite:///"),
+    ],
+)
+async def test_an_address_that_cannot_be_one(where: str, meant: str) -> None:
+    """What was probably meant, ready to copy."""
+    with pytest.raises(Invalid, match=meant):
+        async with Pillarbox(where):
+            pass
