@@ -85,12 +85,6 @@ async def open_app(
         sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
         equipment = Equipment(queue, registry, clock, ids, ehlo_name, sharing)
         supervisor = Supervisor(equipment, bell)
-        capacity = Capacity(
-            queue,
-            clock,
-            has_room=room_of(config.database, clock),
-            max_waiting=config.max_waiting,
-        )
         operator_token = token()
         desk = Desk(
             config=config,
@@ -99,7 +93,7 @@ async def open_app(
             queue=queue,
             registry=registry,
             keys=keys,
-            acceptance=Acceptance(queue, registry, clock, ids, capacity),
+            acceptance=Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock)),
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
@@ -114,6 +108,11 @@ async def open_app(
         yield App(config, desk, supervisor, http.build(desk), operator_token)
         if deliver and drain_seconds:
             await supervisor.drain(drain_seconds)
+
+
+def _capacity(config: Config, queue: Queue, clock: Clock) -> Capacity:
+    has_room = room_of(config.database, clock)
+    return Capacity(queue, clock, has_room=has_room, max_waiting=config.max_waiting)
 
 
 async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:

@@ -127,7 +127,7 @@ class PickupCarrier:
         file = self._directory / f"{claim.deliveries[0].id}.eml"
         outcome: Outcome = Relayed(Reply(250, (f"2.0.0 written as {file.name}",)))
         try:
-            await asyncio.to_thread(_write, file, content.octets)
+            await asyncio.to_thread(_write, file, _with_envelope(claim, content))
         except OSError as error:
             lost = Lost(Loss.UNREACHABLE, f"{file} could not be written: {error.strerror}")
             outcome = Failed(Stage.CONNECT, Blame.RELAY, permanent=False, answer=lost)
@@ -203,6 +203,20 @@ def _tls(session: Session) -> dict[str, str] | None:
     if facts is None:
         return None
     return {"version": facts.version, "cipher": facts.cipher, "sha256": facts.sha256}
+
+
+def _with_envelope(claim: Claim, content: Content) -> bytes:
+    """
+    The envelope as the first lines, as pickup directories have it, then the content.
+
+    Without it whoever picks the file up cannot know the Bcc recipients.
+    """
+    sender = claim.envelope.reverse_path or ""
+    lines = [
+        f"X-Sender: {sender}",
+        *(f"X-Receiver: {path}" for path in claim.envelope.forward_paths),
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode() + content.octets
 
 
 def _write(file: Path, octets: bytes) -> None:

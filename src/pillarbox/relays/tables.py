@@ -61,3 +61,22 @@ relay_slowdowns = Table(
     Column("cause", Text, nullable=False),
     Column("advice", String(80), nullable=False),
 )
+
+relay_shares = Table(
+    "relay_shares",
+    metadata,
+    Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
+    Column("holder", String(40), primary_key=True),  # a process
+    Column("wanted", Integer, nullable=False),
+    Column("sessions", Integer, nullable=False),  # that it has or may have open
+    Column("is_proven", Boolean, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+relay_permits = Table(
+    "relay_permits",
+    metadata,
+    Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", Moment, primary_key=True, autoincrement=False),  # when a span of seconds began
+    Column("messages", Integer, nullable=False),  # that were allowed to begin in it
+)

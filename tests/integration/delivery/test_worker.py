@@ -214,7 +214,10 @@ async def test_a_pickup_folder_gets_whole_files(house: House, tmp_path: Path) ->
 
     (file,) = folder.iterdir()
     assert file.suffix == ".eml"
-    assert file.read_bytes() == await house.queue.content_of(message.id)
+    envelope = b"X-Sender: shop@x.test\r\nX-Receiver: ann@y.test\r\n"
+    content = await house.queue.content_of(message.id)
+    assert content is not None
+    assert file.read_bytes() == envelope + content
 
 
 async def test_a_pickup_folder_that_is_gone_rests_the_relay(house: House, tmp_path: Path) -> None:

@@ -271,6 +271,29 @@ def _pace() -> None:
         sa.Column("principal", sa.String(length=80), nullable=False),
         sa.PrimaryKeyConstraint("version", name="routes_key"),
     )
+    op.create_table(
+        "relay_shares",
+        sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("holder", sa.String(length=40), nullable=False),
+        sa.Column("wanted", sa.Integer(), nullable=False),
+        sa.Column("sessions", sa.Integer(), nullable=False),
+        sa.Column("is_proven", sa.Boolean(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["relay_id"], ["relays.id"], name="relay_shares_of_relays", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("relay_id", "holder", name="relay_shares_key"),
+    )
+    op.create_table(
+        "relay_permits",
+        sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["relay_id"], ["relays.id"], name="relay_permits_of_relays", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("relay_id", "at", name="relay_permits_key"),
+    )
 
 
 def _access() -> None:
