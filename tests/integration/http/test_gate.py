@@ -115,7 +115,7 @@ async def test_what_there_is_not(
 
 
 async def test_a_fault_of_ours_is_not_told_but_logged(
-    counter: Counter, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    counter: Counter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """500 with the id that the log has it under; not one word of what was sent."""
 
@@ -127,7 +127,7 @@ async def test_a_fault_of_ours_is_not_told_but_logged(
 
     assert (got.status_code, got.json()["code"]) == (500, "internal_error")
     assert "req-1" in got.json()["detail"]
-    printed = "".join(capfd.readouterr())
+    printed = caplog.text
     assert "req-1" in printed
     assert "LookupError" in printed
     assert "canary" not in got.text + printed
