@@ -20,6 +20,7 @@ from pillarbox.access.keys import Keys
 from pillarbox.base import home, log, runfile
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config, Listen
+from pillarbox.base.db.database import Database
 from pillarbox.base.db.location import without_password
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.room import room_of
@@ -28,9 +29,9 @@ from pillarbox.base.ids import Ids, token
 from pillarbox.base.memory import return_large_blocks
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
+from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.supervisor import Supervisor
 from pillarbox.delivery.sweeper import Sweeper
-from pillarbox.delivery.worker import Equipment
 from pillarbox.diagnosis.diagnose import Diagnosis, Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
@@ -39,7 +40,7 @@ from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import ehlo_name_from
 from pillarbox.relays.sharing import Sharing
-from pillarbox.relays.versions import Relay
+from pillarbox.relays.versions import Relay, has_secrets
 
 _NOTICE_SECONDS = 1.0
 
@@ -71,7 +72,7 @@ async def open_app(
     async with AsyncExitStack() as stack:
         home.prepare(config)
         database = await stack.enter_async_context(OpenDatabase(config.database))
-        keyring = Keyring.load_or_create(config.key_file)
+        keyring = await _keyring(config, database)
         clock, bell = database.clock, database.bell
         ids = Ids(clock)
 
@@ -113,6 +114,16 @@ async def open_app(
 def _capacity(config: Config, queue: Queue, clock: Clock) -> Capacity:
     has_room = room_of(config.database, clock)
     return Capacity(queue, clock, has_room=has_room, max_waiting=config.max_waiting)
+
+
+async def _keyring(config: Config, database: Database) -> Keyring:
+    """
+    A new key only where nothing is sealed yet. Otherwise the file is missing, perhaps for a
+    moment, and a new one would make every stored password unreadable for good.
+    """
+    if not config.key_file.exists() and await database.read(has_secrets):
+        return Keyring.load(config.key_file)
+    return Keyring.load_or_create(config.key_file)
 
 
 async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:

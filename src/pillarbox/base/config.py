@@ -132,8 +132,21 @@ class Config:
         return self.secret_key_file or self.home / "secret.key"
 
     @property
+    def is_for_this_machine(self) -> bool:
+        """Whether nobody but this machine's people is expected: the address is loopback."""
+        host = urlsplit(self.public_url).hostname or ""
+        return host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+
+    @property
     def public_url(self) -> str:
         return self.base_url or f"http://{Listen(self.http.reachable, self.http.port)}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load(environ: Mapping[str, str] | None = None, file: Path | None = None) -> Config:

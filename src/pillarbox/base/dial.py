@@ -130,7 +130,12 @@ async def connect(destination: Destination, addresses: Sequence[IpAddress]) -> D
         tried = ", ".join(map(str, addresses))
         cause = f"no answer from {tried} port {port} in {destination.seconds:g} seconds"
         raise DialError(Fault.TIMEOUT, cause) from None
-    ip, peer_port = connected.getpeername()[:2]
+    try:
+        ip, peer_port = connected.getpeername()[:2]
+    except OSError as error:  # it connected, and was reset before we could look
+        connected.close()
+        cause = f"{destination.host} port {port} closed the connection at once"
+        raise DialError(Fault.REFUSED, cause) from error
     return Dialled(connected, str(ip), int(peer_port))
 
 

@@ -67,6 +67,7 @@ _OTHER_WORDS = {
     "type": "kind",
 }
 _UNSAYABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST = {Slot.PASSWORD: 4096, Slot.PROXY_PASSWORD: 4096, Slot.CLIENT_KEY: 65_536}  # characters
 _MASK = re.compile(r"[•●∙·⁕＊…]+|\*{3,}|\W*(redacted|hidden|masked|unchanged)\W*|Secret\(…\)", re.I)
 
 
@@ -174,6 +175,9 @@ def _read_secret(slot: Slot, raw: object) -> SecretChange:
         raise Invalid("a secret is a text. Leave the field out to keep the one that is stored")
     if not raw:
         raise Invalid("this is empty. Leave the field out to keep the secret, null removes it")
+    most = _LONGEST[slot]
+    if len(raw) > most:
+        raise Invalid(f"this is longer than {most:,} characters, so it is no {slot.value}")
     if _MASK.fullmatch(raw.strip()):
         raise Invalid(
             "this is a mask, not a secret. Leave the field out to keep the one that is stored"

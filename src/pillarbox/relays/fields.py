@@ -46,6 +46,8 @@ _NOT_A_TLS_MODE = {
     "true": "choose implicit (port 465) or starttls (port 587)",
     "false": "choose none, starttls or implicit",
 }
+_MOST_HEADERS = 50
+_LONGEST_PEM = 65_536  # characters
 
 
 def read_name(raw: object) -> str:
@@ -198,6 +200,8 @@ def read_headers(raw: object) -> tuple[tuple[str, str], ...]:
     """Header fields for every message: an object of names and values, by mail/header.py."""
     if not isinstance(raw, Mapping):
         raise Invalid("headers are an object of names and values")
+    if len(raw) > _MOST_HEADERS:
+        raise Invalid(f"a relay adds at most {_MOST_HEADERS} headers")
     if len({str(name).casefold() for name in raw}) < len(raw):
         raise Invalid("a header is given twice")
     return tuple(_header(name, value) for name, value in raw.items())
@@ -213,6 +217,10 @@ def _header(name: object, value: object) -> tuple[str, str]:
 def read_pem(raw: object) -> str:
     """PEM text of one or more certificates."""
     text = _text(raw).strip() + "\n"
+    if len(text) > _LONGEST_PEM:
+        raise Invalid(
+            f"this is longer than {_LONGEST_PEM:,} characters. Leave out what is not used"
+        )
     read_certificates(text)
     return text
 

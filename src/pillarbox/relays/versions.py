@@ -65,6 +65,11 @@ class Decision:
     make_default: bool = False
 
 
+def has_secrets(connection: Connection) -> bool:
+    """Whether any relay has a secret that only the key file opens."""
+    return any(connection.scalars(select(relay_versions.c.secrets)))
+
+
 def refuse_taken_name(connection: Connection, relay: Relay) -> None:
     """Asked again inside the transaction: two people may think of one name at one moment."""
     same = select(relays.c.id).where(relays.c.name == relay.name, relays.c.id != relay.id)

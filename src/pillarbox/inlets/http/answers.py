@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from pillarbox.access.keys import Key
 from pillarbox.access.principal import Principal
-from pillarbox.base.errors import NotFound
+from pillarbox.base.errors import Invalid, NotFound, Rejected
 from pillarbox.diagnosis.findings import Report
 from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.body import Intake
@@ -53,6 +53,14 @@ def desk_of(request: Request) -> Desk:
 def intake_of(request: Request) -> Intake:
     intake: Intake = request.app.state.intake
     return intake
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """Raises Rejected when the header stands twice: we would have to choose."""
+    given = request.headers.getlist("idempotency-key")
+    if len(given) > 1:
+        raise Rejected([Invalid("send one Idempotency-Key", field="Idempotency-Key")])
+    return given[0] if given else None
 
 
 def principal_of(request: Request) -> Principal:

@@ -104,6 +104,11 @@ class Gate:
             scope["principal"] = principal(self._desk, headers)
         elif not is_from_this_machine(scope["client"], headers):
             self._admit_from_elsewhere(scope)
+        elif path != _METRICS and not self._desk.config.is_for_this_machine:
+            raise NotFound(
+                "The console is closed while PILLARBOX_BASE_URL names another machine: a proxy "
+                "in front of it would show the mail to everybody"
+            )
 
     def _admit_from_elsewhere(self, scope: Scope) -> None:
         """The console shows mail and asks nobody who they are, so it stays on this machine."""

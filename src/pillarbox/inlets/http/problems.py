@@ -63,6 +63,7 @@ class Busy(Unavailable):
     code = "too_many_requests_at_once"
 
 
+_MOST_FAULTS = 100  # told in one answer; the count in detail is of all
 STATUS: dict[type[PillarboxError], tuple[int, str]] = {
     Malformed: (400, "The body cannot be read"),
     Unauthenticated: (401, "No valid credentials"),
@@ -104,7 +105,7 @@ def problem_of(
     }
     faults = _faults(error)
     if faults:
-        body["errors"] = [_fault(each, field_is) for each in faults]
+        body["errors"] = [_fault(each, field_is) for each in faults[:_MOST_FAULTS]]
     if len(faults) > 1:
         body["detail"] = f"There are {len(faults)} mistakes in it. Nothing was stored."
     return body

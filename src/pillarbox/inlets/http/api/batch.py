@@ -14,6 +14,7 @@ from pillarbox.base.errors import PillarboxError, Unavailable
 from pillarbox.inlets.http import schemas
 from pillarbox.inlets.http.answers import (
     desk_of,
+    idempotency_key_of,
     intake_of,
     listed,
     principal_of,
@@ -47,7 +48,7 @@ async def send_batch(request: Request) -> Response:
     Each has its own idempotency: its `idempotency_key`, or the header and its place.
     """
     desk = desk_of(request)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key_of(request)
     if key is None:
         await require_capacity(desk)
     parsed = await intake_of(request).json(request)

@@ -10,6 +10,7 @@ from pillarbox.inlets.http import schemas
 from pillarbox.inlets.http.answers import (
     answer,
     desk_of,
+    idempotency_key_of,
     intake_of,
     principal_of,
     show_delivery,
@@ -127,7 +128,7 @@ async def resend(request: Request, message_id: str) -> Response:
     """
     desk = desk_of(request)
     parsed = await intake_of(request).json(request, may_be_empty=True)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key_of(request)
     wish = read_resend(parsed, message_id, principal_of(request), key)
     return await accepted(desk, await desk.acceptance.resend(wish))
 

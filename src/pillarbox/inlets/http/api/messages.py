@@ -14,6 +14,7 @@ from pillarbox.inlets.http import schemas
 from pillarbox.inlets.http.answers import (
     answer,
     desk_of,
+    idempotency_key_of,
     intake_of,
     listed,
     principal_of,
@@ -78,7 +79,7 @@ class Filter(BaseModel):
 async def send(request: Request) -> Response:
     """Hand over a message. The answer comes when it is stored, before it is sent."""
     desk = desk_of(request)
-    key = request.headers.get("idempotency-key")
+    key = idempotency_key_of(request)
     if key is None:
         await require_capacity(desk)
     parsed = await intake_of(request).json(request)

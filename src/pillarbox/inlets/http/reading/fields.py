@@ -16,6 +16,7 @@ from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.inlets.http.body import pointer
 
 Json = dict[str, Any]
+MOST_ITEMS = 1000  # of any list; the fields themselves take far fewer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,8 @@ def each_of(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
     def read_list(raw: Any) -> tuple[Any, ...]:
         if not isinstance(raw, list):
             raise Invalid(f"this is a list, not {type_name(raw)}")
+        if len(raw) > MOST_ITEMS:
+            raise Invalid(f"this list has {len(raw):,} items; at most {MOST_ITEMS} are looked at")
         values, faults = [], []
         for number, item in enumerate(raw):
             try:
