@@ -126,11 +126,6 @@ async def _keyring(config: Config, database: Database) -> Keyring:
     return Keyring.load_or_create(config.key_file)
 
 
-def _capacity(config: Config, queue: Queue, clock: Clock) -> Capacity:
-    has_room = room_of(config.database, clock)
-    return Capacity(queue, clock, has_room=has_room, max_waiting=config.max_waiting)
-
-
 async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:
     """
     Run until SIGTERM or SIGINT: take in, carry, answer. Then finish what was begun.

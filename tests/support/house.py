@@ -17,8 +17,8 @@ from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
+from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.supervisor import Supervisor
-from pillarbox.delivery.worker import Equipment
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.queue.message import Message
 from pillarbox.queue.queue import Queue

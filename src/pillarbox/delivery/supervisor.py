@@ -14,7 +14,8 @@ from datetime import datetime
 from pillarbox.base import log
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.errors import NotFound, Unavailable
-from pillarbox.delivery.worker import Equipment, Worker
+from pillarbox.delivery.equipment import Equipment
+from pillarbox.delivery.worker import Worker
 from pillarbox.relays.routing import is_out
 from pillarbox.relays.versions import Relay
 

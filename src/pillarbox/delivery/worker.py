@@ -10,28 +10,24 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pillarbox.base import log, trace
-from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unavailable, Unusable
-from pillarbox.base.ids import Ids, chance
+from pillarbox.base.ids import chance
 from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier, was_stale
+from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.judge import Judged, judge, silent
 from pillarbox.delivery.pace import LocalPace, Pace, SharedPace
 from pillarbox.delivery.sessions import SessionPool
-from pillarbox.delivery.tally import SessionTally
 from pillarbox.mail.content import Content
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown
 from pillarbox.queue.claim import Ticket
 from pillarbox.queue.message import Attempt, Claim, ClaimedDelivery, SessionFacts
-from pillarbox.queue.queue import Queue
 from pillarbox.queue.record import answer_of
-from pillarbox.relays.registry import Registry
 from pillarbox.relays.routing import is_out
-from pillarbox.relays.sharing import Sharing
 from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 
@@ -46,19 +42,6 @@ _say_attempt = log.frequent("delivery", "attempt", _TOLD)
 _say_old_attempt = log.frequent("delivery", "attempt of an old lease, not recorded", _TOLD)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What every worker works with."""
-
-    queue: Queue
-    registry: Registry
-    clock: Clock
-    ids: Ids
-    ehlo_name: str
-    sharing: Sharing | None = None  # where other processes work on this database too
-    sessions: SessionTally = field(default_factory=SessionTally)
 
 
 class Worker:
