@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -44,6 +44,7 @@ from pillarbox.relays.versions import Relay, has_secrets
 
 _NOTICE_SECONDS = 1.0
 
+PARTS = frozenset({"http", "worker"})
 _log = log.logger("app")
 
 
@@ -126,41 +127,67 @@ async def _keyring(config: Config, database: Database) -> Keyring:
     return Keyring.load_or_create(config.key_file)
 
 
-async def serve(config: Config, on_ready: Callable[[str, Relay], None]) -> None:
+async def serve(
+    config: Config, on_ready: Callable[[str | None, Relay], None], parts: Collection[str] = PARTS
+) -> None:
     """
     Run until SIGTERM or SIGINT: take in, carry, answer. Then finish what was begun.
 
-    on_ready is told the address once the port is ours, and the default relay.
-
-    The inlet stops first, so that nothing is accepted that nobody would look at. Raises
-    Unusable when the database can be written no more: who starts it again finds what is there.
+    parts are `http` and `worker`; on a shared database each may run alone, in any number.
+    on_ready is told the address once the port is ours (None without one), and the default
+    relay. The inlet stops first, so that nothing is accepted that nobody would look at.
+    Raises Unusable when the database can be written no more: who starts it again finds what
+    is there.
     """
     return_large_blocks()
-    async with open_app(config) as app:
-        inlet = http.Server(app.asgi, config.http)
+    async with open_app(config, deliver="worker" in parts) as app:
+        stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, inlet.stop)
-        url = f"http://{Listen(config.http.reachable, inlet.port)}"
-        runfile.announce(config.home, url, app.operator_token)
-        on_ready(url, app.desk.registry.default())
-        _log.info("ready", http=url, database=without_password(config.database))
-        failing = asyncio.create_task(_stop_on_failure(app, inlet), name="watch of the database")
+            loop.add_signal_handler(name, stopping.set)
+        failing = asyncio.create_task(_stop_on_failure(app, stopping), name="database watch")
         try:
-            await inlet.run()
+            if "http" in parts:
+                await _answer(app, on_ready, stopping)
+            else:
+                on_ready(None, app.desk.registry.default())
+                _log.info("ready", parts="worker", database=without_password(config.database))
+                await stopping.wait()
             _log.info("stopping: finishing what was begun")
         finally:
             failing.cancel()
-            runfile.withdraw(config.home)
         if failing.done():
             raise Unusable(f"{failing.result()}. Look at the disk, then start again")
 
 
-async def _stop_on_failure(app: App, inlet: http.Server) -> str:
-    """Stop the inlet when the database can be written no more; return why."""
+async def _answer(
+    app: App, on_ready: Callable[[str | None, Relay], None], stopping: asyncio.Event
+) -> None:
+    """Listen, say so, and answer until it is time to stop."""
+    config = app.config
+    inlet = http.Server(app.asgi, config.http)
+    url = f"http://{Listen(config.http.reachable, inlet.port)}"
+    runfile.announce(config.home, url, app.operator_token)
+    on_ready(url, app.desk.registry.default())
+    _log.info("ready", http=url, database=without_password(config.database))
+
+    async def stop_inlet() -> None:
+        await stopping.wait()
+        inlet.stop()
+
+    watching = asyncio.create_task(stop_inlet(), name="signals")
+    try:
+        await inlet.run()
+    finally:
+        watching.cancel()
+        runfile.withdraw(config.home)
+
+
+async def _stop_on_failure(app: App, stopping: asyncio.Event) -> str:
+    """Stop when the database can be written no more; return why."""
     cause = await app.desk.database.failed()
     _log.critical("stopping: nothing can be stored any more", cause=cause)
-    inlet.stop()
+    stopping.set()
     return cause
 
 

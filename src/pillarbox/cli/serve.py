@@ -45,23 +45,25 @@ def serve(
     from pillarbox.base import trace
     from pillarbox.base.log import start_logging
 
-    read_parts(only)
     config = everywhere.load()
+    parts = read_parts(only, is_shared=is_postgresql(config.database))
     start_logging(config.log, logging.DEBUG if everywhere.debug else logging.INFO)
     trace.start(config.traces, __version__)
     _refuse_a_second(config)
-    _run(config)
+    _run(config, parts)
 
 
-def read_parts(only: str | None) -> frozenset[str]:
+def read_parts(only: str | None, *, is_shared: bool = False) -> frozenset[str]:
     """The parts to run. Raises Usage naming those there are."""
     if only is None:
         return frozenset(PARTS)
     named = frozenset(part.strip() for part in only.split(",") if part.strip())
     if not named or named - set(PARTS):
         raise Usage(f"--only takes {', '.join(PARTS)}, with commas; not “{only}”")
-    if not named >= _TOGETHER:
+    if not is_shared and not named >= _TOGETHER:
         raise Usage("a SQLite database belongs to one process: http and worker go together")
+    if not named & _TOGETHER:
+        raise Usage("--only smtp is nothing yet: SMTP submission comes later")
     return named
 
 
@@ -130,15 +132,15 @@ def called() -> str:
     return typed.name if shutil.which(typed.name) else str(typed)
 
 
-def _run(config: Config) -> None:
+def _run(config: Config, parts: frozenset[str]) -> None:
     from pillarbox import app as program
 
-    def on_ready(url: str, default: Relay) -> None:
-        if config.log == "text":
+    def on_ready(url: str | None, default: Relay) -> None:
+        if config.log == "text" and url is not None:
             print(banner(url, config, called(), default), flush=True)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(program.serve(config, on_ready))
+        runner.run(program.serve(config, on_ready, parts))
 
 
 def _loop_factory() -> Any:

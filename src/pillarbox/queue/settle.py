@@ -20,7 +20,6 @@ from pillarbox.queue.message import Attempt
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.streams import UNCERTAIN_WAIT, Doubt, Stream
 
-
 _ABOUT_MAIL = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.END_OF_DATA})
 _TURNS = tuple(timedelta(seconds=each) for each in (0, 60, 300, 600, 1200))
 """Longer than the relay rests meanwhile: see relays/suspension.py."""
