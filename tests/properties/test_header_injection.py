@@ -107,7 +107,7 @@ def assert_harmless(build: Callable[[str], Draft], text: str) -> None:
     assert set(message.keys()) - {"Content-Transfer-Encoding"} == expected
     assert len(message.keys()) == len(set(message.keys()))
     assert not any(
-        line.lower().startswith(b"bcc") for line in header_section(content.octets).split()
+        line.lower().startswith(b"bcc") for line in header_section(content.octets).split(b"\r\n")
     )
     for part in message.walk():
         assert part is message or all(name.startswith("Content-") for name in part)
