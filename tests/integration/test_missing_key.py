@@ -23,7 +23,7 @@ async def test_without_its_key_a_home_with_secrets_is_not_opened(tmp_path: Path)
     key = config.key_file.read_bytes()
     config.key_file.unlink()
 
-    with pytest.raises(Unusable, match="key file .* is missing"):
+    with pytest.raises(Unusable, match=r"key file .* is missing"):
         async with open_app(config, deliver=False):
             raise AssertionError("it was opened")
     assert not config.key_file.exists()

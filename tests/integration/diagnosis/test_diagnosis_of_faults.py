@@ -335,7 +335,7 @@ async def test_starttls_typed_where_tls_begins_at_once(clinic: Clinic) -> None:
         report = await clinic.diagnose(typed(port, tls="starttls"))
 
     assert [dict(each.change) for each in report.proposals] == [{"port": port, "tls": "implicit"}]
-    assert "speaks TLS from the first octet" in (report.failure and report.failure.fix or "")
+    assert "speaks TLS from the first octet" in ((report.failure and report.failure.fix) or "")
 
 
 async def test_a_sender_that_may_need_a_sign_in(clinic: Clinic) -> None:
