@@ -16,6 +16,7 @@ from support.program import Program, new_program
 
 MESSAGES = 5000
 CLIENTS = 20
+CONNECTIONS = 20
 
 
 @contextmanager
@@ -25,7 +26,11 @@ def pillarbox_http() -> Iterator[Contender]:
         try:
             program.start()
             relay = ["relay", "add", "sink", "--host", "127.0.0.1", "--port", str(there.port)]
-            program.run_json(*relay, "--tls", "none", "--auth", "none", "--default")
+            program.run_json(
+                *relay,
+                *("--tls", "none", "--auth", "none", "--default"),
+                *("--set", f"max_connections={CONNECTIONS}"),  # as many as the others have
+            )
             request = post(program, program.new_key("bench"))
 
             def hand_over(messages: int) -> None:
