@@ -35,7 +35,7 @@ async def _browser() -> AsyncIterator[Browser]:
 async def visit(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Visit]:
     """A visit; parametrize indirectly with options of a browser context."""
     if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
+        pytest.fail("chromium is not installed: run `sudo sh scripts/install-test-peers`")
     options = getattr(request, "param", {})
     async with open_counter(tmp_path, SystemClock()) as counter:
         server = Server(counter.app, Listen("127.0.0.1", 0))

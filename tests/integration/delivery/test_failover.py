@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from pillarbox.relays.routing import read_rules
 from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 from support.counting_relay import CountingRelay, counting_relay
-from support.house import House, delivering, open_house
+from support.house import House, delivering, looked_round, open_house
 
 
 @pytest.fixture
@@ -89,9 +88,9 @@ async def test_mail_without_a_stand_in_waits_for_its_relay(house: House) -> None
             "bob@y.test", relay="first", draft={"from_": Mailbox.parse("shop@other.test")}
         )
         await put_out(house, first)
-        async with delivering(house):
+        async with delivering(house) as supervisor:
             await house.until(taken)
-            await asyncio.sleep(0.3)
+            await looked_round(house, supervisor)
         message = await house.queue.message(stays)
 
     assert message.state is DeliveryState.QUEUED
@@ -106,8 +105,8 @@ async def test_a_relay_of_another_sender_is_not_asked(house: House) -> None:
         await route(house, "first", "second")
         sent = await house.send("ann@y.test")
         await put_out(house, first)
-        async with delivering(house):
-            await asyncio.sleep(0.3)
+        async with delivering(house) as supervisor:
+            await looked_round(house, supervisor)
         message = await house.queue.message(sent)
 
     assert message.state is DeliveryState.QUEUED
@@ -123,9 +122,9 @@ async def test_mail_in_doubt_does_not_change_relays(house: House) -> None:
         sent = await house.send("ann@y.test")
         await house.database.write(_doubt)
         await put_out(house, first)
-        async with delivering(house):
+        async with delivering(house) as supervisor:
             other = await house.until(await house.send("bob@y.test"))
-            await asyncio.sleep(0.2)
+            await looked_round(house, supervisor)
         message = await house.queue.message(sent)
 
     assert other.state is DeliveryState.RELAYED

@@ -10,7 +10,7 @@ from pathlib import Path
 from pillarbox.queue.state import DeliveryState
 from pillarbox.relays.sharing import Sharing
 from support.counting_relay import counting_relay
-from support.house import House, delivering, open_house
+from support.house import House, delivering, looked_round, open_house
 
 
 async def worker(stack: AsyncExitStack, folder: Path, name: str) -> House:
@@ -43,7 +43,12 @@ async def test_three_workers_probe_a_dead_relay_once(tmp_path: Path) -> None:
         others = [await worker(stack, tmp_path, name) for name in ("prc_b", "prc_c")]
         for n in range(30):
             await first.send(f"user{n}@y.test")
-        async with delivering(first), delivering(others[0]), delivering(others[1]):
-            await asyncio.sleep(2)
+        houses = (first, *others)
+        supervisors = [await stack.enter_async_context(delivering(each)) for each in houses]
+        async with asyncio.timeout(20):
+            while relay.connections == 0:
+                await first.equipment.clock.sleep(0.01)
+        for house, supervisor in zip(houses, supervisors, strict=True):
+            await looked_round(house, supervisor)
 
     assert relay.connections == 1
