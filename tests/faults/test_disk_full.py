@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,13 +69,26 @@ class SmallDisk:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
     box = new_program(tmp_path)
-    # Root has the right to mount; anybody else gets it in a user namespace of their own.
-    rights = "-m" if os.geteuid() == 0 else "-Urm"
-    inside = (need("unshare"), rights, "sh", "-c", _ON_A_SMALL_DISK, str(box.home))
+    inside = (need("unshare"), *_a_way_to_mount(), "sh", "-c", _ON_A_SMALL_DISK, str(box.home))
     box.command = (*inside, sys.executable, "-m", "pillarbox")
     box.start()
     yield SmallDisk(box)
     box.kill9()
+
+
+def _a_way_to_mount() -> tuple[str, ...]:
+    """
+    Options of unshare that this machine allows.
+
+    Root may mount; anybody else may in a user namespace; in a chroot, whose root is no mount,
+    the new namespace has to stay as the old one was.
+    """
+    ways = (("-m",), ("-Urm",), ("-m", "--propagation", "unchanged"))
+    for way in ways:
+        tried = subprocess.run([need("unshare"), *way, "true"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return way
+    pytest.fail(f"unshare can make no place to mount a small disk: {tried.stderr.decode()}")
 
 
 def add_relay(disk: SmallDisk, relay: LedgerRelay) -> None:
