@@ -26,7 +26,7 @@ from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.room import room_of
 from pillarbox.base.errors import Unavailable, Unusable
 from pillarbox.base.ids import Ids, token
-from pillarbox.base.memory import return_large_blocks
+from pillarbox.base.memory import collect_less_often, return_large_blocks
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.delivery.equipment import Equipment
@@ -141,6 +141,7 @@ async def serve(
     """
     return_large_blocks()
     async with open_app(config, deliver="worker" in parts) as app:
+        collect_less_often()
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
