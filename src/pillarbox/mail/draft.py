@@ -35,7 +35,7 @@ _METHODS = frozenset(  # RFC 5546 §1.4
     {"PUBLISH", "REQUEST", "REPLY", "ADD", "CANCEL", "REFRESH", "COUNTER", "DECLINECOUNTER"}
 )
 _METHOD_LINE = re.compile(r"^METHOD:([A-Za-z]+)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
-_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")
+_UNSENDABLE = re.compile(r"[\ud800-\udfff]")
 
 
 class Priority(Enum):
@@ -88,7 +88,7 @@ class Calendar:
         if self.method.upper() not in _METHODS:
             methods = ", ".join(sorted(_METHODS))
             raise Invalid(f"a calendar method is one of {methods}", field="method")
-        if _UNSENDABLE.search(self.content):
+        if _is_unsendable(self.content):
             raise Invalid("the calendar has a NUL or half a character", field="content")
         if not self.content.lstrip().upper().startswith("BEGIN:VCALENDAR"):
             raise Invalid("a calendar begins with BEGIN:VCALENDAR", field="content")
@@ -162,7 +162,7 @@ class Draft:
         if len(self.subject) > MAX_SUBJECT:
             yield Invalid(f"a subject is at most {MAX_SUBJECT} characters long", field="subject")
         for field, text in (("text", self.text), ("html", self.html)):
-            if text is not None and _UNSENDABLE.search(text):
+            if text is not None and _is_unsendable(text):
                 yield Invalid(f"{field} has a NUL or half a character", field=field)
         if self.text is None and self.html is None and not (self.calendar or self.attachments):
             yield Invalid("a message needs a text, HTML, a calendar or an attachment", field="text")
@@ -206,6 +206,11 @@ class Draft:
             names = ("list-unsubscribe", "list-unsubscribe-post")
             ours |= dict.fromkeys(names, "list_unsubscribe")
         return ours
+
+
+def _is_unsendable(text: str) -> bool:
+    """A NUL, or half a character. Most texts are ASCII, and then one look is enough."""
+    return "\x00" in text or (not text.isascii() and _UNSENDABLE.search(text) is not None)
 
 
 def _check_mailto(mailto: str) -> None:
