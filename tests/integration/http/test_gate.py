@@ -242,3 +242,11 @@ async def test_the_console_opens_on_this_machine(counter: Counter, host: str, pe
         got = await client.get("/", headers={"host": host})
 
     assert got.status_code == 200
+
+
+async def test_a_parameter_that_stands_twice_is_refused(counter: Counter) -> None:
+    """One of the two would be ignored in silence, and nobody knows which was meant."""
+    got = await counter.ask("GET", "/v1/providers?q=gmail&q=sendgrid")
+
+    assert got.status_code == 422
+    assert got.json()["errors"][0]["parameter"] == "q"

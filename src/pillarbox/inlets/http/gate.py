@@ -10,13 +10,14 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pillarbox.base import trace
-from pillarbox.base.errors import NotFound, PillarboxError
+from pillarbox.base.errors import Invalid, NotFound, PillarboxError, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.base.log import logger
 from pillarbox.inlets.http.desk import Desk
@@ -74,14 +75,7 @@ class Gate:
         self._active += 1
         try:
             self._admit(scope)
-            route = self._direct.get((scope["method"], scope["path"]))
-            if route is None:
-                await self._app(scope, receive, answer)
-            else:
-                with trace.span("accept", scope["headers"], inlet="http") as span:
-                    response = await route(Request(scope, receive))
-                    span.set("status", response.status_code)
-                await response(scope, receive, answer)
+            await self._pass_on(scope, receive, answer)
         except PillarboxError as error:
             await respond(request_id, error)(scope, receive, answer)
         except Exception as error:  # noqa: BLE001  the HTTP loop: it logs, answers and goes on
@@ -92,6 +86,20 @@ class Gate:
             await respond_plain(request_id, 500, detail)(scope, receive, answer)
         finally:
             self._active -= 1
+
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: Send) -> None:
+        if doubled := _doubled(scope["query_string"]):
+            refused = respond(scope["request_id"], doubled, field_is="parameter")
+            await refused(scope, receive, answer)
+            return
+        route = self._direct.get((scope["method"], scope["path"]))
+        if route is None:
+            await self._app(scope, receive, answer)
+            return
+        with trace.span("accept", scope["headers"], inlet="http") as span:
+            response = await route(Request(scope, receive))
+            span.set("status", response.status_code)
+        await response(scope, receive, answer)
 
     def _admit(self, scope: Scope) -> None:
         """Raises Unauthenticated, Misdirected, NotFound or Busy."""
@@ -125,6 +133,16 @@ class Gate:
                 given: str = value.decode()
                 return given
         return self._ids.new("req")
+
+
+def _doubled(query: bytes) -> Rejected | None:
+    """A parameter that stands twice: whichever we took, the sender may have meant the other."""
+    if b"&" not in query:
+        return None
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    counts = Counter(name for name, _ in pairs)
+    twice = [name[:100] for name, count in counts.items() if count > 1]
+    return Rejected([Invalid("give this once", field=name) for name in twice]) if twice else None
 
 
 _NAMED = ((b"host", b"localhost"),)
