@@ -53,11 +53,17 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(20, ge=1, le=100)
-    after: str | None = Field(None, max_length=100, description="Only older than this one.")
-    before: str | None = Field(None, max_length=100, description="Only newer than this one.")
+    after: str | None = Field(
+        None, min_length=1, max_length=100, description="Only older than this one."
+    )
+    before: str | None = Field(
+        None, min_length=1, max_length=100, description="Only newer than this one."
+    )
     state: DeliveryState | None = Field(None, description="With a delivery in this state.")
-    relay: str | None = Field(None, max_length=200, description="Name or id of a relay.")
-    to: str | None = Field(None, max_length=320, description="With this recipient.")
+    relay: str | None = Field(
+        None, min_length=1, max_length=200, description="Name or id of a relay."
+    )
+    to: str | None = Field(None, min_length=1, max_length=320, description="With this recipient.")
 
 
 @router.post(

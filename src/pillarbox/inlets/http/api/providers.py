@@ -24,7 +24,7 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     q: str | None = Field(
-        None, max_length=320, description="A name, a mail domain or a mail address."
+        None, min_length=1, max_length=320, description="A name, a mail domain or a mail address."
     )
 
 
