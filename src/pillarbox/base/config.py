@@ -97,7 +97,9 @@ class Config:
         Path(".pillarbox"), Path, "The folder that holds the database, the key and run files."
     )
     database_url: str | None = option(
-        None, str, "The database; unset: SQLite in the home folder. `sqlite:///path/to/file.db`."
+        None,
+        str,
+        "The database; unset: SQLite in the home folder. `sqlite:///path/to/file.db`, `postgresql://…`.",
     )
     http: Listen = option(
         Listen("127.0.0.1", 8425), Listen.parse, "Where the API and the console listen."

@@ -28,11 +28,6 @@ class Reply:
     lines: tuple[str, ...]
 
     @property
-    def is_positive(self) -> bool:
-        """2yz or 3yz. Where only one of the two will do, the dialogue says which."""
-        return 200 <= self.code < 400
-
-    @property
     def is_transient(self) -> bool:
         return 400 <= self.code < 500
 
