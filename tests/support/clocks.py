@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from pillarbox.base.clock import SystemClock
+
 
 class HandClock:
     """Stands still until told otherwise; sleeping only lets others run."""
@@ -23,3 +25,12 @@ class HandClock:
 
     def move(self, **by: float) -> None:
         self._now += timedelta(**by)
+
+
+class SetClock(SystemClock):
+    """Goes on by itself, and its wall time is as far ahead as a test sets it."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead

@@ -12,11 +12,12 @@ class RetrySchedule:
     Waits between attempts; the last one repeats (RFC 5321 §4.5.4.1).
 
     jitter is the share by which a wait may grow or shrink: it spreads a backlog that
-    failed together.
+    failed together. At a half, any ten seconds get a twentieth of it or less, as soon as the
+    wait is five minutes.
     """
 
     waits: tuple[timedelta, ...]
-    jitter: float = 0.2
+    jitter: float = 0.5
 
     def next_attempt(self, *, now: datetime, attempts: int, chance: float) -> datetime:
         """

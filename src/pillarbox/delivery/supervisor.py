@@ -129,7 +129,7 @@ class Supervisor:
         idle = [
             each.id
             for each in relays
-            if not self._is_running(each.id) and (each.rest is None or each.rest.until <= now)
+            if not self._is_running(each.id) and (each.rest is None or each.rest.is_over(now))
         ]
         if idle:
             for relay_id in await self._equipment.queue.due_relays(idle):
@@ -146,7 +146,9 @@ class Supervisor:
         to_carry = [
             each.id
             for each in relays
-            if each.id in out and each.rest and (each.rest.until > now or self._is_running(each.id))
+            if each.id in out
+            and each.rest
+            and (not each.rest.is_over(now) or self._is_running(each.id))
         ]
         lists = await self._equipment.queue.due_lists(to_carry) if to_carry else []
         usable = {each.id for each in relays} - out

@@ -140,7 +140,7 @@ class Worker:
         if self._is_stopping:
             return 0
         if relay.rest is not None:
-            return 1 if relay.rest.until <= self._clock.now() else 0
+            return 1 if relay.rest.is_over(self._clock.now()) else 0
         return relay.connections(self._clock.now()) if self._proven_version == relay.version else 1
 
     async def _sessions_granted(self, relay: Relay) -> int:

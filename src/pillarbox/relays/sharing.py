@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
+from pillarbox.relays.suspension import is_over
 from pillarbox.relays.tables import relay_permits, relay_rests, relay_shares, relays
 
 LEASE = timedelta(seconds=60)
@@ -121,10 +122,11 @@ def _take(connection: Connection, ask: Ask) -> int:
 
 def _allowed(connection: Connection, ask: Ask, *, is_proven: bool) -> int:
     """None while the relay rests, one to probe it or to prove its settings, or all."""
-    query = select(relay_rests.c.until).where(relay_rests.c.relay_id == ask.relay_id)
-    until = connection.scalar(query)
-    if until is not None:
-        return 1 if until <= ask.now else 0
+    columns = relay_rests.c
+    query = select(columns.begun_at, columns.until).where(columns.relay_id == ask.relay_id)
+    rest = connection.execute(query).one_or_none()
+    if rest is not None:
+        return 1 if is_over(rest.begun_at, rest.until, ask.now) else 0
     return ask.most if is_proven else 1
 
 

@@ -20,19 +20,29 @@ from pillarbox.relays.tables import relay_rests
 
 _REST = tuple(timedelta(seconds=each) for each in (5, 15, 60, 120, 300, 600, 900))
 _NEEDS_PERSON = tuple(timedelta(minutes=each) for each in (15, 60))
+_TOLERANCE = timedelta(seconds=10)  # clocks are slewed, and processes' clocks differ a little
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
-    """Why a relay is not used now, and when it is probed next."""
+    """
+    Why a relay is not used now, and when it is probed next.
+
+    since is the first failure in a row, begun_at the last one.
+    """
 
     relay_id: str
     since: datetime
+    begun_at: datetime
     until: datetime
     failures: int
     needs_person: bool
     cause: str
     advice: str
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether a probe may go."""
+        return is_over(self.begun_at, self.until, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +69,24 @@ def rest_after(trouble: Trouble, before: Rest | None, now: datetime) -> Rest:
     waits = _NEEDS_PERSON if trouble.needs_person else _REST
     return Rest(
         relay_id=trouble.relay_id,
-        since=before.since if before else now,
+        since=min(before.since, now) if before else now,
+        begun_at=now,
         until=now + (trouble.rest_for or waits[min(failures, len(waits)) - 1]),
         failures=failures,
         needs_person=trouble.needs_person,
         cause=trouble.cause,
         advice=trouble.advice,
     )
+
+
+def is_over(begun_at: datetime, until: datetime, now: datetime) -> bool:
+    """
+    Whether a rest from `begun_at` has ended.
+
+    One that was begun in what is the future now was begun by a clock that was fast: nobody
+    knows how much of it is left, and to wait for the hour would be to wait for the whole jump.
+    """
+    return until <= now or begun_at > now + _TOLERANCE
 
 
 def rests(connection: Connection) -> dict[str, Rest]:
@@ -80,7 +101,7 @@ def rest(connection: Connection, trouble: Trouble, now: datetime) -> Rest | None
     While a rest lasts, further failures of sessions that were already under way change nothing.
     """
     before = rests(connection).get(trouble.relay_id)
-    if before is not None and now < before.until:
+    if before is not None and not before.is_over(now):
         return before
     if trouble.complaint is not None and pacing.slow(connection, trouble.complaint, now):
         return before

@@ -34,7 +34,8 @@ relay_rests = Table(
     "relay_rests",
     metadata,
     Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
-    Column("since", Moment, nullable=False),
+    Column("since", Moment, nullable=False),  # the first failure in a row
+    Column("begun_at", Moment, nullable=False),  # the last one
     Column("until", Moment, nullable=False),  # one probe may go then
     Column("failures", Integer, nullable=False),
     Column("needs_person", Boolean, nullable=False),

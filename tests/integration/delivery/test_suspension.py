@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from pillarbox.queue.state import DeliveryState
 from pillarbox.relays.change import RelayChange
 from pillarbox.relays.versions import Decision, Relay
+from support.clocks import SetClock
 from support.counting_relay import counting_relay
 from support.house import House, delivering, open_house
 
@@ -74,3 +76,23 @@ async def _bring_back(house: House, relay: Relay, way: str) -> None:
             await house.registry.resume_now(relay.name, "test")
         case "diagnosis":
             await house.registry.note_check(relay, is_well=True)
+
+
+async def test_a_rest_that_began_in_the_future_is_over(tmp_path: Path) -> None:
+    """The clock was a day fast and is right now: the relay is probed now, not tomorrow."""
+    clock = SetClock()
+    async with open_house(tmp_path, clock=clock) as house, counting_relay(is_down=True) as relay:
+        await house.add_relay(host="127.0.0.1", port=relay.port, tls="none")
+        clock.ahead = timedelta(days=1)
+        async with delivering(house):
+            sent = await house.send("ann@y.test")
+            resting = await rested(house)
+            relay.is_down = False
+            clock.ahead = timedelta(0)
+            await house.queue.follow_clock()
+            message = await house.until(sent, seconds=4)
+
+    assert resting.rest is not None
+    assert resting.rest.until > clock.now() + timedelta(hours=23)
+    assert message.state is DeliveryState.RELAYED
+    assert house.registry.default().rest is None

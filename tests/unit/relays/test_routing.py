@@ -48,7 +48,14 @@ def test_a_relay_is_out_after_a_while_or_at_once_when_it_needs_a_person() -> Non
     """A short rest is no reason to switch: it may be over before the other one has begun."""
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
     rest = Rest(
-        relay_id=EU, since=noon, until=noon, failures=1, needs_person=False, cause="", advice=""
+        relay_id=EU,
+        since=noon,
+        begun_at=noon,
+        until=noon,
+        failures=1,
+        needs_person=False,
+        cause="",
+        advice="",
     )
 
     assert not is_out(None, noon)

@@ -236,6 +236,7 @@ def _relays() -> None:
         "relay_rests",
         sa.Column("relay_id", sa.String(length=40), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("needs_person", sa.Boolean(), nullable=False),
