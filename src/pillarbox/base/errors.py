@@ -14,6 +14,7 @@ What can go wrong on our side of the counter.
     └── Unavailable        we cannot do it now; the same request may work later
         ├── DiskFull           there is no room for more mail
         ├── QueueFull          as much mail is waiting as we keep
+        ├── TooOften           this principal has asked as often as it may
         └── Unusable           the database or the key cannot be used until a person acts
 
 A failed delivery is not here. It is an ordinary result: see mail/outcome.py.
@@ -118,6 +119,12 @@ class QueueFull(Unavailable):
     """As many deliveries are waiting as we keep. They are carried, and there is room again."""
 
     code = "queue_full"
+
+
+class TooOften(Unavailable):
+    """This principal has asked for this as often as it may for now."""
+
+    code = "too_many_requests"
 
 
 class Unusable(Unavailable):

@@ -157,7 +157,10 @@ def hold(
 def release(
     message_id: Annotated[str, Parameter(name="ID")], /, *, everywhere: Everywhere = NOTHING
 ) -> None:
-    """Let go what is held, now or at its time."""
+    """Let go what is held, now or at its time.
+
+    All that a restore holds is let go by `pillarbox restore --release`.
+    """
     _change(everywhere, lambda box: box.messages.release(message_id))
 
 

@@ -29,6 +29,7 @@ _BY_CODE = {
         errors.TooLarge,
         errors.DiskFull,
         errors.QueueFull,
+        errors.TooOften,
         errors.Unusable,
         Unavailable,
     )

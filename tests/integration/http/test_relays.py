@@ -11,7 +11,8 @@ import pytest
 from pillarbox.relays.pacing import Complaint
 from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
-from support.desk import HELLO, Counter
+from support.clocks import HandClock
+from support.desk import HELLO, OPERATOR_TOKEN, Counter
 
 CANARY = "canary-7f3a91-secret"
 SMTP = {
@@ -349,3 +350,40 @@ async def test_a_slowed_relay_says_why_and_how_many_sessions_it_has(counter: Cou
     assert status["fix"]
     assert f'pillarbox_relay_slowed{{relay="{relay.name}"}} 1.0' in metrics
     assert f'pillarbox_relay_connections_allowed{{relay="{relay.name}"}} 2.0' in metrics
+
+
+async def test_a_key_may_have_relays_tried_ten_times_a_minute(counter: Counter) -> None:
+    """Or it would scan ports from this machine. Diagnoses and test mail count together."""
+    unsaved = {"host": "127.0.0.1", "port": 1, "tls": "none"}
+    letter = {"to": "bob@example.org", "from": "ann@example.org"}
+    asks: list[tuple[str, dict[str, Any] | None]] = [
+        *[("/v1/relays/diagnose", unsaved)] * 4,
+        *[("/v1/relays/sandbox/diagnose", None)] * 3,
+        *[("/v1/relays/sandbox/test-message", letter)] * 3,
+    ]
+    good = [(await counter.ask("POST", path, body)).status_code for path, body in asks]
+    clock = counter.clock
+    assert isinstance(clock, HandClock)
+    clock.move(seconds=20.5)
+    refused = [await counter.ask("POST", path, body) for path, body in asks[::4]]
+    operator = await counter.ask(
+        "POST", "/v1/relays/diagnose", unsaved, authorization=f"Bearer {OPERATOR_TOKEN}"
+    )
+    clock.move(seconds=39.5)
+    later = await counter.ask("POST", "/v1/relays/sandbox/diagnose")
+
+    assert good == [200] * 7 + [202] * 3
+    assert [each.status_code for each in refused] == [429] * 3
+    assert {each.json()["code"] for each in refused} == {"too_many_requests"}
+    assert {each.headers["retry-after"] for each in refused} == {"40"}
+    assert operator.status_code == 200, "the operator has the machine anyway"
+    assert later.status_code == 200
+    assert await counter.count() == 3
+
+
+async def test_a_request_with_mistakes_does_not_count_as_a_trial(counter: Counter) -> None:
+    for _ in range(12):
+        wrong = await counter.ask("POST", "/v1/relays/diagnose", {"port": "many"})
+        assert wrong.status_code == 422
+
+    assert (await counter.ask("POST", "/v1/relays/sandbox/diagnose")).status_code == 200

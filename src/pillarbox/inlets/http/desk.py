@@ -8,6 +8,7 @@ from functools import cached_property
 
 from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
+from pillarbox.access.rate import Rate
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.base.db.database import Database
@@ -44,3 +45,8 @@ class Desk:
     def depth(self) -> Depth:
         """How much waits, counted seldom."""
         return Depth(self.database, self.clock)
+
+    @cached_property
+    def trials(self) -> Rate:
+        """How often a key may have a relay tried."""
+        return Rate(self.clock)

@@ -35,6 +35,7 @@ _PROBLEMS = {
     413: "More octets than we take.",
     415: "The body is not JSON.",
     422: "The request has mistakes; errors lists every one.",
+    429: "This key has asked as often as it may; Retry-After says when to ask again.",
     503: "Not possible now; Retry-After says when to ask again.",
     507: "No room for more mail; Retry-After says when to ask again.",
 }

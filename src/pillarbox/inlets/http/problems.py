@@ -30,6 +30,7 @@ from pillarbox.base.errors import (
     Refused,
     Rejected,
     TooLarge,
+    TooOften,
     Unauthenticated,
     Unavailable,
     Unusable,
@@ -76,6 +77,7 @@ STATUS: dict[type[PillarboxError], tuple[int, str]] = {
     Mismatch: (422, "The idempotency key was used for another request"),
     Rejected: (422, "The request has mistakes"),
     Refused: (422, "The request cannot be accepted"),  # and every other kind of it
+    TooOften: (429, "Asked too often"),
     Busy: (503, "Busy"),
     QueueFull: (503, "The queue is full"),
     Unusable: (503, "A person must act first"),

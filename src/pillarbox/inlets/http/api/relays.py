@@ -66,11 +66,12 @@ async def add_relay(request: Request) -> Response:
     "/diagnose",
     response_class=Response,
     openapi_extra=takes(UNSAVED_SCHEMA),
-    responses={200: {"model": schemas.ReportShown}, **problems(body=True)},
+    responses={200: {"model": schemas.ReportShown}, **problems(429, body=True)},
 )
 async def diagnose_unsaved(request: Request) -> Response:
     """Try settings that are not saved. Nothing stored is used: the secret comes along."""
     change, recipient = read_probe(await intake_of(request).json(request))
+    desk_of(request).trials.take(principal_of(request))
     report = await desk_of(request).diagnosis.of_change(change, rcpt_to=recipient)
     return answer(show_report(report, change.name))
 
@@ -135,7 +136,7 @@ async def resume_relay(request: Request, relay: str) -> Response:
     "/{relay}/diagnose",
     response_class=Response,
     openapi_extra=takes(SAVED_SCHEMA, required=False),
-    responses={200: {"model": schemas.ReportShown}, **problems(404, body=True)},
+    responses={200: {"model": schemas.ReportShown}, **problems(404, 429, body=True)},
 )
 async def diagnose_saved(request: Request, relay: str) -> Response:
     """Try a relay as it is saved, step by step; remember how it ended."""
@@ -143,6 +144,7 @@ async def diagnose_saved(request: Request, relay: str) -> Response:
     known = desk.registry.get(relay)
     wanted = await _fields(request, SAVED_FIELDS)
     sender, recipient = wanted.get("from"), wanted.get("to")
+    desk.trials.take(principal_of(request))
     report = await desk.diagnosis.of_relay(
         known,
         mail_from=sender and sender.address,
@@ -157,13 +159,14 @@ async def diagnose_saved(request: Request, relay: str) -> Response:
     status_code=202,
     response_class=Response,
     openapi_extra=takes(LETTER_SCHEMA),
-    responses={202: {"model": schemas.MessageBrief}, **problems(404, body=True)},
+    responses={202: {"model": schemas.MessageBrief}, **problems(404, 429, body=True)},
 )
 async def test_message(request: Request, relay: str) -> Response:
     """Send a short letter through this relay."""
     desk = desk_of(request)
     known = desk.registry.get(relay)
     wanted = await _fields(request, LETTER_FIELDS, LETTER_REQUIRED)
+    desk.trials.take(principal_of(request))
     draft = {
         "to": (wanted["to"],),
         "from_": wanted.get("from"),
