@@ -33,7 +33,8 @@ from pillarbox.inlets.http.figures import FIGURES
 from pillarbox.inlets.http.openapi import describe
 from pillarbox.inlets.http.reading.fields import Partly
 from pillarbox.journal.events import Event, catalogue
-from pillarbox.relays import classify, presets
+from pillarbox.relays import presets
+from pillarbox.relays.catalogue import Entry, entries
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import RelaySettings, Slot, attribute
 from reference_words import EXITS, RELAY_FIELDS, SHAPES
@@ -324,7 +325,7 @@ def preset_row(preset: presets.Preset) -> tuple[object, ...]:
 def advice() -> str:
     rows = [
         (code(entry["id"]), when(entry), entry.get("kind", "–"), entry["cause"], entry["fix"])
-        for entry in classify.entries()
+        for entry in entries()
     ]
     return page(
         "Advice",
@@ -339,9 +340,11 @@ def advice() -> str:
     )
 
 
-def when(entry: classify._Entry) -> str:
+def when(entry: Entry) -> str:
     """The conditions of an entry, in the order in which a reader asks."""
     said = [f"{label} {joined(entry[name])}" for name, label in CONDITIONS if name in entry]
+    if entry.get("mute"):
+        said.append("names no error")
     if "permanent_code" in entry:
         said.append("a 5yz" if entry["permanent_code"] else "a 4yz")
     if "text" in entry:
@@ -355,6 +358,8 @@ CONDITIONS = (
     ("codes", "code"),
     ("status", "status"),
     ("losses", "lost:"),
+    ("http", "HTTP"),
+    ("error", "error"),
     ("lacks", "without"),
     ("ports", "port"),
     ("tls", "with tls"),

@@ -13,7 +13,8 @@ from pillarbox.cli.main import COMMANDS
 from pillarbox.inlets.http.figures import FIGURES
 from pillarbox.inlets.http.problems import STATUS
 from pillarbox.journal.events import catalogue
-from pillarbox.relays import classify, presets
+from pillarbox.relays import presets
+from pillarbox.relays.catalogue import entries
 from pillarbox.relays.relay import FIELD_NAMES, Slot
 from support.source import ROOT, modules
 
@@ -47,7 +48,7 @@ THERE = {
     "cli.md": [f"pillarbox {name}" for name in COMMANDS],
     "metrics.md": [each.name for each in FIGURES],
     "relays.md": [*FIELD_NAMES, *Slot, *(preset.id for preset in presets.every())],
-    "advice.md": [entry["id"] for entry in classify.entries()],
+    "advice.md": [entry["id"] for entry in entries()],
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pillarbox.relays.classify import entries
+from pillarbox.relays.catalogue import entries
 
 _COMMANDS = (
     (

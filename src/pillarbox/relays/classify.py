@@ -10,18 +10,15 @@ the address would otherwise choose the verdict.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from functools import cache
-from importlib import resources
 from typing import Any
 
 from pillarbox.mail.outcome import Answer, Blame, Failed, Lost, Stage, Withheld, refusal
 from pillarbox.mail.reply import EnhancedStatus, Reply
 from pillarbox.relays import presets
+from pillarbox.relays.catalogue import Entry, group, pattern
 from pillarbox.relays.relay import RelaySettings
 from pillarbox.smtp.endpoint import TlsMode
 
@@ -90,7 +87,7 @@ class _Kind:
     suspends: Suspends = Suspends.NO
 
 
-_KINDS = {
+KINDS = {
     "account": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.PERSON),
     "setup": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.PERSON),
     "pace": _Kind(blame=Blame.RELAY, permanent=False, suspends=Suspends.SLOW),
@@ -110,7 +107,7 @@ _BLAMES = {
 }
 
 # A day's allowance usually comes back bit by bit, so a relay asks again before the day is over.
-_REST = {
+REST = {
     None: timedelta(minutes=1),
     Quota.HOUR: timedelta(minutes=10),
     Quota.DAY: timedelta(hours=1),
@@ -127,8 +124,6 @@ _PROVIDER_DOMAINS = {
 _LONGEST = 2000  # characters looked at; a hostile server may send many more, and patterns are slow
 _FOREIGN_WORDS = re.compile(r'\bsaid:.*|<[^<>]*>|"[^"]*"@\S*|\S*@\S*', re.DOTALL)
 
-_Entry = Mapping[str, Any]
-
 
 def classify(stage: Stage, answer: Answer, where: Where | None = None) -> Verdict:
     """
@@ -141,9 +136,9 @@ def classify(stage: Stage, answer: Answer, where: Where | None = None) -> Verdic
         case Reply():
             entry = _reply_entry(stage, answer, where)
         case Lost():
-            entry = _first(_catalogue()["loss"], stage, where, losses=answer.loss.value)
+            entry = _first(group("loss"), stage, where, losses=answer.loss.value)
         case Withheld():
-            entry = _first(_catalogue()["lack"], stage, where, lacks=answer.lack.value)
+            entry = _first(group("lack"), stage, where, lacks=answer.lack.value)
     return _verdict(entry, stage, answer, where)
 
 
@@ -158,19 +153,19 @@ def provider_of(settings: RelaySettings) -> str | None:
     return None
 
 
-def _reply_entry(stage: Stage, reply: Reply, where: Where) -> _Entry:
+def _reply_entry(stage: Stage, reply: Reply, where: Where) -> Entry:
     """What this provider means by it, then what anybody means, then the class of the reply."""
     text = _FOREIGN_WORDS.sub("<>", reply.text[:_LONGEST])
-    candidates = [entry for entry in _catalogue()["reply"] if _may_mean(entry, stage, reply)]
+    candidates = [entry for entry in group("reply") if _may_mean(entry, stage, reply)]
     for said_here, by_text in ((True, True), (True, False), (False, True), (False, False)):
         for entry in candidates:
             counts = ("text" in entry) is by_text and _is_said(entry, where, said_here=said_here)
-            if counts and (not by_text or _pattern(entry["text"]).search(text)):
+            if counts and (not by_text or pattern(entry["text"]).search(text)):
                 return entry
     return _fallback(stage, reply)
 
 
-def _may_mean(entry: _Entry, stage: Stage, reply: Reply) -> bool:
+def _may_mean(entry: Entry, stage: Stage, reply: Reply) -> bool:
     """Code, stage and status agree, as far as the entry names them."""
     if reply.code not in entry.get("codes", (reply.code,)):
         return False
@@ -179,7 +174,7 @@ def _may_mean(entry: _Entry, stage: Stage, reply: Reply) -> bool:
     return "status" not in entry or any(_covers(s, reply.enhanced) for s in entry["status"])
 
 
-def _is_said(entry: _Entry, where: Where, *, said_here: bool) -> bool:
+def _is_said(entry: Entry, where: Where, *, said_here: bool) -> bool:
     """
     Whether this entry counts in this step: the provider's own ones first, then anybody's.
 
@@ -204,16 +199,16 @@ def _covers(written: str, status: EnhancedStatus | None) -> bool:
     return same and int(low) <= status.detail <= int(high or low)
 
 
-def _fallback(stage: Stage, reply: Reply) -> _Entry:
+def _fallback(stage: Stage, reply: Reply) -> Entry:
     is_permanent = _is_final(stage, reply)
-    for entry in _catalogue()["fallback"]:
+    for entry in group("fallback"):
         permanent = entry.get("permanent_code")
         if _may_mean(entry, stage, reply) and permanent in (None, is_permanent):
             return entry
     raise LookupError("the last fallback has no condition")
 
 
-def _first(entries: tuple[_Entry, ...], stage: Stage, where: Where, **what: str) -> _Entry:
+def _first(entries: tuple[Entry, ...], stage: Stage, where: Where, **what: str) -> Entry:
     """The first entry for a loss or a lack whose conditions all hold."""
     tls = where.tls.value if where.tls else None
     facts = {**what, "stages": stage.value, "ports": where.port, "tls": tls}
@@ -223,15 +218,15 @@ def _first(entries: tuple[_Entry, ...], stage: Stage, where: Where, **what: str)
     raise LookupError(f"replies.toml says nothing about {what}")
 
 
-def _listed(entry: _Entry, name: str, fact: object) -> Any:
+def _listed(entry: Entry, name: str, fact: object) -> Any:
     """What an entry demands; it demands nothing where it is silent."""
     return entry.get(name, (fact,))
 
 
-def _verdict(entry: _Entry, stage: Stage, answer: Answer, where: Where) -> Verdict:
+def _verdict(entry: Entry, stage: Stage, answer: Answer, where: Where) -> Verdict:
     by_class = refusal(stage, answer)
     failed = by_class if isinstance(by_class, Failed) else None
-    kind = _KINDS.get(entry.get("kind", ""), _Kind())
+    kind = KINDS.get(entry.get("kind", ""), _Kind())
     blame = _blame(entry, kind, failed)
     suspends = Suspends(entry["suspends"]) if "suspends" in entry else kind.suspends
     if entry.get("kind") in ("later", "reputation") and blame is Blame.RELAY:
@@ -251,19 +246,19 @@ def _verdict(entry: _Entry, stage: Stage, answer: Answer, where: Where) -> Verdi
         suspends=suspends,
         if_it_carries=_BLAMES.get(entry.get("blame_if_it_carries", "")),
         quota=quota,
-        rest_for=_REST[quota] if suspends is Suspends.REST else None,
+        rest_for=REST[quota] if suspends is Suspends.REST else None,
         cause=entry["cause"].format(**words),
         fix=entry["fix"].format(**words),
     )
 
 
-def _blame(entry: _Entry, kind: _Kind, failed: Failed | None) -> Blame:
+def _blame(entry: Entry, kind: _Kind, failed: Failed | None) -> Blame:
     if "blame" in entry:
         return _BLAMES[entry["blame"]]
     return kind.blame or (failed.blame if failed else Blame.RELAY)
 
 
-def _permanent(entry: _Entry, kind: _Kind, failed: Failed | None, blame: Blame) -> bool:
+def _permanent(entry: Entry, kind: _Kind, failed: Failed | None, blame: Blame) -> bool:
     """A 4yz is never final, and the relay's fault never fails mail (invariant 3)."""
     if blame is Blame.RELAY:
         return False
@@ -277,20 +272,3 @@ def _permanent(entry: _Entry, kind: _Kind, failed: Failed | None, blame: Blame) 
 def _is_final(stage: Stage, reply: Reply) -> bool:
     """5yz, but for 552 to RCPT: older servers mean "not so many" (RFC 5321 §4.5.3.1.10)."""
     return reply.code >= 500 and not (stage is Stage.RCPT and reply.code == 552)
-
-
-@cache
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.IGNORECASE)
-
-
-@cache
-def _catalogue() -> Mapping[str, tuple[_Entry, ...]]:
-    text = resources.files("pillarbox.relays").joinpath("replies.toml").read_text("utf-8")
-    return {name: tuple(entries) for name, entries in tomllib.loads(text).items()}
-
-
-def entries() -> Iterator[_Entry]:
-    """Every entry of the catalogue as it stands in the file, for the reference and for tests."""
-    for group in _catalogue().values():
-        yield from group

@@ -17,7 +17,7 @@ from pillarbox.cli.views import relay as relay_view
 from pillarbox.cli.views import report as report_view
 from pillarbox.cli.views.message import Story
 from pillarbox.client.answers import Message, Page, Relay, Report, read, read_page
-from pillarbox.relays.classify import entries
+from pillarbox.relays.catalogue import entries
 
 
 class Paper:

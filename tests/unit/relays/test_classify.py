@@ -10,8 +10,7 @@ import pytest
 
 from pillarbox.mail.outcome import Blame, Lack, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
-from pillarbox.relays import classify as catalogue
-from pillarbox.relays import presets
+from pillarbox.relays import catalogue, presets
 from pillarbox.relays.classify import Quota, Suspends, Where, classify, provider_of
 from pillarbox.relays.relay import RelaySettings
 from pillarbox.smtp.endpoint import TlsMode

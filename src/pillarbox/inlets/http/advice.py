@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from pillarbox.relays import classify
+from pillarbox.relays.catalogue import entries
 from pillarbox.relays.relay import RelaySettings
 
 
@@ -33,4 +33,4 @@ def advice(advice_id: str | None, settings: RelaySettings | None) -> Advice | No
 
 @cache
 def _entries() -> Mapping[str, Advice]:
-    return {each["id"]: Advice(each["cause"], each["fix"]) for each in classify.entries()}
+    return {each["id"]: Advice(each["cause"], each["fix"]) for each in entries()}
