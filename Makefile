@@ -22,7 +22,7 @@ check: .venv/.develop
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/pytest -q -p no:randomly tests/architecture
 
-bench: .venv/.develop
+bench: .venv/.bench
 	sh scripts/install-test-peers
 	$(BIN)/python -m bench
 
@@ -39,6 +39,7 @@ lock: .tools/.ready
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
 	printf 'hatchling\neditables\n' | $(COMPILE) --upgrade - -o requirements/build.txt
 	$(COMPILE) --upgrade pyproject.toml --group test --group dev -c requirements/run.txt -o requirements/develop.txt
+	$(COMPILE) --upgrade --group bench -c requirements/develop.txt -o requirements/bench.txt
 
 .tools/.ready: requirements/uv.txt
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --upgrade --target .tools -r requirements/uv.txt
@@ -55,6 +56,10 @@ lock: .tools/.ready
 
 .venv/.develop: .venv/.run requirements/develop.txt
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/develop.txt
+	touch $@
+
+.venv/.bench: .venv/.develop requirements/bench.txt
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	touch $@
 
 clean:

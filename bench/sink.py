@@ -1,12 +1,13 @@
-"""Postfix's smtp-sink: takes mail as fast as anything here can send it, and counts."""
+"""Where all mail goes: Postfix's smtp-sink, as fast as anything can send, or one that is far."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +39,30 @@ class Sink:
 
 @contextmanager
 def sink() -> Iterator[Sink]:
+    """smtp-sink: it answers at once."""
     [port] = free_ports(1)
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    with _running([need("smtp-sink"), *user, "-c", f"127.0.0.1:{port}", "1000"], port) as there:
+        yield there
+
+
+@contextmanager
+def slow_sink(seconds: float) -> Iterator[Sink]:
+    """One that answers each flight of commands after this time."""
+    [port] = free_ports(1)
+    command = [sys.executable, "-m", "bench.slow_sink", str(port), str(seconds)]
+    with _running(command, port) as there:
+        yield there
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int) -> Iterator[Sink]:
     with tempfile.TemporaryDirectory() as folder:
         counter = Path(folder) / "count"
         with counter.open("wb") as output:
-            command = [need("smtp-sink"), *user, "-c", f"127.0.0.1:{port}", "1000"]
             server = subprocess.Popen(command, stdout=output)
         try:
-            until(lambda: is_listening(port), what="smtp-sink's start")
+            until(lambda: is_listening(port), what=f"{command[0]}'s start")
             yield Sink(port, counter)
         finally:
             server.kill()

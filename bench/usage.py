@@ -27,6 +27,17 @@ def usage(root: int) -> Usage:
     return Usage(cpu, octets)
 
 
+def forget_peak(pid: int) -> None:
+    """From here on, `peak` is of what comes (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak(pid: int) -> int:
+    """The most that was resident at once, in octets."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def tree(root: int) -> Iterator[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():

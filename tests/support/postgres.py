@@ -51,6 +51,12 @@ class Postgres:
     def is_running(self) -> bool:
         return self._server is not None and self._server.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the running server, the parent of all its processes."""
+        assert self._server is not None
+        return self._server.pid
+
     def start(self) -> None:
         """Return when it takes connections."""
         options = [f"-c{each}" for each in (*_MODEST, *self._settings)]
