@@ -59,7 +59,8 @@ def test_names_say_which() -> None:
 
 def field_terms(module: Module) -> set[str]:
     """DATA is a command of SMTP, and "data" what every list in our API is under."""
-    is_term = module.is_in("smtp") or module.is_in("inlets.http.schemas")
+    terms_of = ("smtp", "inlets.http.schemas", "inlets.http.api")
+    is_term = any(module.is_in(each) for each in terms_of)
     return {"data"} if is_term else set()
 
 

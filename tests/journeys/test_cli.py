@@ -113,6 +113,13 @@ def test_a_relay_from_its_first_to_its_last_day(either: Program) -> None:
     changed = either.run_json("relay", "set", "main", "--set", "max_connections=")
     assert changed["max_connections"] == 5
     assert "main" in ends(either, 0, "relay", "resume", "main")[0]
+    undone = either.run_json("relay", "undo", "main")
+    assert undone["max_connections"] == 2
+    told, _ = ends(either, 0, "relay", "history", "main")
+    assert told.startswith(f"{undone['version']}  ")
+    assert "undid version 2" in told
+    assert "   max_connections: 2 → 5" in told
+    assert "hunter2" not in told
     _, said = ends(either, 3, "relay", "remove", "main")
     assert "make another one the default first" in said
     ends(either, 0, "relay", "set", "sandbox", "--default")

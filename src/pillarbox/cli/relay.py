@@ -150,6 +150,36 @@ def set_(
 
 
 @app.command
+def history(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
+    """List every version: what changed, who changed it and when."""
+    page = ask(everywhere, lambda box: box.relays.history(name))
+    if everywhere.json:
+        return print_json(page.json)
+    from pillarbox.cli.terminal import console
+    from pillarbox.cli.views.history import show_history
+
+    return show_history(page, console())
+
+
+@app.command
+def undo(
+    name: str,
+    version: int | None = None,
+    /,
+    *,
+    password: PasswordFrom = NO_PASSWORD,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Take back what one version changed, or the last one, and nothing else."""
+    secrets = _announced(password)
+
+    async def work(box: Pillarbox) -> Relay:
+        return await asking_again(lambda more: box.relays.undo(name, version, **secrets, **more))
+
+    _show(ask(everywhere, work), everywhere)
+
+
+@app.command
 def resume(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
     """Let a relay that rests go on now: one delivery probes it, and the rest follows."""
     _show(ask(everywhere, lambda box: box.relays.resume(name)), everywhere)

@@ -187,6 +187,25 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayVersion:
+    """
+    One version of a relay: who made it, when, and what it changed.
+
+    differences are `{"field", "before", "after"}`; secrets says given, removed or dropped
+    for each secret that it touched.
+    """
+
+    version: int = 0
+    current: bool = False
+    changed_at: datetime | None = _moment()
+    principal: str = ""
+    undoes: int | None = None
+    differences: tuple[Json, ...] = _words()
+    secrets: Json = _mapping()
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteList:
     """Rules, read from the top: `{"when": {…}, "relays": ["first", "second"]}`."""
 

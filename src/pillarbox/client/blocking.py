@@ -21,6 +21,7 @@ from pillarbox.client.answers import (
     Page,
     Provider,
     Relay,
+    RelayVersion,
     Report,
     RouteList,
 )
@@ -156,6 +157,19 @@ class BlockingRelays:
     def set(self, relay: str, **settings: Any) -> Relay:
         """Change these settings and no others. None goes back to the default."""
         return self._portal.run(self._relays.set(relay, **settings))
+
+    def history(self, relay: str) -> Page[RelayVersion]:
+        """Every version, newest first, with what it changed. Raises NotFound."""
+        return self._portal.run(self._relays.history(relay))
+
+    def undo(self, relay: str, version: int | None = None, **secrets: str) -> Relay:
+        """
+        Take back what this version changed, or the last one, and nothing else.
+
+        secrets are those that do not come back by themselves. Raises NotFound, Rejected when
+        one is asked for again, Conflict when a later version stands in the way.
+        """
+        return self._portal.run(self._relays.undo(relay, version, **secrets))
 
     def remove(self, relay: str) -> None:
         """Mail that waits for it is held. Raises NotFound."""

@@ -16,6 +16,7 @@ from pillarbox.client.answers import (
     Page,
     Provider,
     Relay,
+    RelayVersion,
     Report,
     RouteList,
     read,
@@ -182,6 +183,23 @@ class Relays(Calls):
     async def set(self, relay: str, **settings: Any) -> Relay:
         """Change these settings and no others. None goes back to the default."""
         call = Call("PATCH", _relay(relay), body=settings_as_json(settings))
+        return read(Relay, await self._json(call))
+
+    async def history(self, relay: str) -> Page[RelayVersion]:
+        """Every version, newest first, with what it changed. Raises NotFound."""
+        return read_page(RelayVersion, await self._json(Call("GET", _relay(relay, "/versions"))))
+
+    async def undo(self, relay: str, version: int | None = None, **secrets: str) -> Relay:
+        """
+        Take back what this version changed, or the last one, and nothing else.
+
+        secrets are those that do not come back by themselves. Raises NotFound, Rejected when
+        one is asked for again, Conflict when a later version stands in the way.
+        """
+        body: dict[str, Any] = dict(secrets)
+        if version is None:
+            version = body["version"] = (await self.get(relay)).version
+        call = Call("POST", _relay(relay, f"/versions/{version}/undo"), body=body)
         return read(Relay, await self._json(call))
 
     async def remove(self, relay: str) -> None:

@@ -148,13 +148,18 @@ class RelayAdded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayChanged(Event):
-    """A relay has a new version; fields names what differs. Values of secrets are never told."""
+    """
+    A relay has a new version; fields names what differs. Values of secrets are never told.
+
+    undoes is the version that it took back.
+    """
 
     name: ClassVar[str] = "relay.changed"
 
     relay: str
     version: int
     fields: tuple[str, ...]
+    undoes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

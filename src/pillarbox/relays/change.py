@@ -116,9 +116,9 @@ class RelayChange:
         which bring none: the relay then waits for them.
         """
         settled = settle(self.values, current, signs_in=self._brings(Slot.PASSWORD))
-        rules = [*contradictions(settled), *self._misplaced_secrets(settled)]
+        rules = [*contradictions(settled), *self.misplaced(settled)]
         if not secrets_may_follow:
-            rules += missing_secrets(settled, self._held(stored))
+            rules += missing_secrets(settled, self.held(stored))
         unreadable = {fault.field for fault in self.faults}
         if "preset" in unreadable:
             unreadable.add("host")  # it would have come with the preset
@@ -137,12 +137,17 @@ class RelayChange:
     def _brings(self, slot: Slot) -> bool:
         return isinstance(self.secrets.get(slot), Replace)
 
-    def _held(self, stored: Collection[Slot]) -> frozenset[Slot]:
+    @property
+    def touched(self) -> tuple[Slot, ...]:
+        """The slots that somebody says something about."""
+        return tuple(slot for slot, wish in self.secrets.items() if not isinstance(wish, Keep))
+
+    def held(self, stored: Collection[Slot]) -> frozenset[Slot]:
         """The slots that hold a secret afterwards, unless the destination changes under it."""
         kept = {slot for slot in stored if not isinstance(self.secrets.get(slot), Clear)}
         return frozenset(kept | {slot for slot in Slot if self._brings(slot)})
 
-    def _misplaced_secrets(self, settled: RelaySettings) -> Iterator[Invalid]:
+    def misplaced(self, settled: RelaySettings) -> Iterator[Invalid]:
         """Secrets that nothing would use, and a key that is not the certificate's."""
         for slot, change in self.secrets.items():
             if isinstance(change, Replace) and (why := _why_unused(slot, change, settled)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pillarbox.base.errors import Invalid
 from pillarbox.relays.binding import destination
 from pillarbox.relays.certificates import describe
 from pillarbox.relays.change import Keep, SecretChange
@@ -46,6 +47,16 @@ def dropped_secrets(
         for slot in Slot
         if isinstance(changes.get(slot, Keep()), Keep)
         and destination(old, "", slot) != destination(new, "", slot)
+    )
+
+
+def explained(problem: Invalid, old: RelaySettings, lost: Collection[Slot]) -> Invalid:
+    """Why a password that was there a moment ago is asked for again."""
+    if problem.field not in {slot.value for slot in lost}:
+        return problem
+    where = f"{old.host}:{old.port}" if old.host else "another destination"
+    return Invalid(
+        f"{problem}: the stored one is only good for {where} as it was set up", field=problem.field
     )
 
 

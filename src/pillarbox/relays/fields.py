@@ -23,6 +23,7 @@ from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays import presets
 from pillarbox.relays.certificates import read_certificates
 from pillarbox.relays.relay import Auth, RelayKind
+from pillarbox.relays.tables import MAX_NAME
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
 Reader = Callable[[Any], Any]
@@ -32,7 +33,6 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENDS_LIKE_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")  # 127.1 and 0x7f.1 resolve
 _EHLO_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_MAX_NAME = 100
 _MAX_LINE = 998  # characters
 
 _NOT_A_TLS_MODE = {
@@ -52,8 +52,8 @@ _LONGEST_PEM = 65_536  # characters
 
 def read_name(raw: object) -> str:
     name = read_line(raw)
-    if len(name) > _MAX_NAME:
-        raise Invalid(f"a name has at most {_MAX_NAME} characters")
+    if len(name) > MAX_NAME:
+        raise Invalid(f"a name has at most {MAX_NAME} characters")
     return name
 
 

@@ -25,7 +25,8 @@ from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
-from pillarbox.relays.difference import difference, dropped_secrets
+from pillarbox.relays.difference import difference, dropped_secrets, explained
+from pillarbox.relays.history import Edition, editions, undo_problems, without
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Routing
@@ -138,17 +139,43 @@ class Registry(Roster):
         fields = tuple(each.field for each in difference(old.settings, new.settings))
         if new.name != old.name:
             fields += ("name",)
-        fields += tuple(
-            slot.value
-            for slot, change in decision.change.secrets.items()
-            if isinstance(change, Replace | Clear)
-        )
+        return await self._supersede(old, new, decision, fields)
+
+    async def undo(self, reference: str, version: int, decision: Decision) -> Relay:
+        """
+        A new version without what this one changed; secrets that do not come back by
+        themselves are in the decision's change.
+
+        Raises Rejected, NotFound, and Conflict when there is nothing to take back or a later
+        version stands in the way.
+        """
+        old = self.get(reference)
+        _refuse_other_version(old, decision)
+        back = without(await self.history(old.id), version)
+        problems = undo_problems(back, decision.change, old.settings)
+        problems += self._name_taken(back.name, old.id)
+        if problems:
+            raise Rejected(problems)
+        new = self._next(replace(old, name=back.name), back.settings, back.sealed, decision.change)
+        return await self._supersede(old, new, replace(decision, undoes=version), back.fields)
+
+    async def history(self, reference: str) -> list[Edition]:
+        """Every version of a relay, the first one first. Raises NotFound."""
+        relay_id = self.get(reference).id
+        return await self._database.read(lambda connection: editions(connection, relay_id))
+
+    async def _supersede(
+        self, old: Relay, new: Relay, decision: Decision, fields: tuple[str, ...]
+    ) -> Relay:
+        """Store the new version. Raises Conflict when somebody else was faster."""
+        fields += tuple(slot.value for slot in decision.change.touched)
         event = RelayChanged(
             relay_id=old.id,
             principal=decision.principal,
             relay=new.name,
             version=new.version,
             fields=fields,
+            undoes=decision.undoes,
         )
 
         def store(connection: Connection) -> dict[str, Relay]:
@@ -255,23 +282,25 @@ class Registry(Roster):
         self._known = await self._database.write(note)
 
     def _changed(self, old: Relay, decision: Decision) -> Relay:
-        if decision.expected_version not in (None, old.version):
-            raise Conflict(
-                f"this relay is at version {old.version}, not {decision.expected_version}; "
-                f"somebody changed it first"
-            )
-        change, now = decision.change, self._clock.now()
+        _refuse_other_version(old, decision)
+        change = decision.change
         settings = change.apply_to(old.settings)
         lost = dropped_secrets(old.settings, settings, change.secrets)
         kept = {slot: sealed for slot, sealed in old.sealed.items() if slot not in lost}
         problems = [*change.problems(old.settings, stored=kept)]
-        problems = [_explained(each, old.settings, lost) for each in problems]
+        problems = [explained(each, old.settings, lost) for each in problems]
         problems += self._name_taken(change.name, old.id)
         if problems:
             raise Rejected(problems)
+        return self._next(replace(old, name=change.name or old.name), settings, kept, change)
+
+    def _next(
+        self, old: Relay, settings: RelaySettings, kept: Mapping[Slot, Sealed], change: RelayChange
+    ) -> Relay:
+        """The version after this one, with the secrets that stay and those that come."""
+        now = self._clock.now()
         new = replace(
             old,
-            name=change.name or old.name,
             version=old.version + 1,
             settings=settings,
             changed_at=now,
@@ -301,11 +330,9 @@ class Registry(Roster):
         return self._keyring.open(relay.sealed[slot].octets, bound_to)
 
 
-def _explained(problem: Invalid, old: RelaySettings, lost: tuple[Slot, ...]) -> Invalid:
-    """Why a password that was there a moment ago is asked for again."""
-    if problem.field not in {slot.value for slot in lost}:
-        return problem
-    where = f"{old.host}:{old.port}" if old.host else "another destination"
-    return Invalid(
-        f"{problem}: the stored one is only good for {where} as it was set up", field=problem.field
-    )
+def _refuse_other_version(old: Relay, decision: Decision) -> None:
+    if decision.expected_version not in (None, old.version):
+        raise Conflict(
+            f"this relay is at version {old.version}, not {decision.expected_version}; "
+            f"somebody changed it first"
+        )

@@ -6,11 +6,13 @@ from sqlalchemy import JSON, Boolean, Column, ForeignKey, Integer, String, Table
 
 from pillarbox.base.db.schema import Moment, metadata
 
+MAX_NAME = 100  # characters
+
 relays = Table(
     "relays",
     metadata,
     Column("id", String(40), primary_key=True),
-    Column("name", String(80), nullable=False, unique=True),
+    Column("name", String(MAX_NAME), nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("is_default", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Moment, nullable=False),
@@ -24,10 +26,13 @@ relay_versions = Table(
     metadata,
     Column("relay_id", ForeignKey("relays.id", ondelete="CASCADE"), primary_key=True),
     Column("version", Integer, primary_key=True),
+    Column("name", String(MAX_NAME), nullable=False),
     Column("settings", JSON, nullable=False),
     Column("secrets", JSON, nullable=False),  # slot → {"sealed": base64, "updated_at": RFC 3339}
+    Column("secret_changes", JSON, nullable=False),  # slot → given, removed or dropped
     Column("changed_at", Moment, nullable=False),
     Column("principal", String(80), nullable=False),
+    Column("undoes", Integer),  # the version that this one took back
 )
 
 relay_rests = Table(

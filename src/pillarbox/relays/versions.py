@@ -1,14 +1,15 @@
 """
 A relay at one version, as everybody sees it, and the rows that it is kept in.
 
-The settings of every version stay. Its secrets stay only while it is the current one, so
-what was cleared is gone.
+The settings of every version stay. The secrets of an old version stay only where a newer one
+goes somewhere else, so that a change of destination can be taken back. What was cleared or
+replaced is gone.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,8 @@ from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event
 from pillarbox.relays import pacing, suspension
-from pillarbox.relays.change import RelayChange
+from pillarbox.relays.binding import destination
+from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.pacing import Slowdown
 from pillarbox.relays.relay import RelaySettings, Slot
 from pillarbox.relays.suspension import Rest
@@ -57,12 +59,17 @@ class Relay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A change that somebody decided on. expected_version None means whatever is there."""
+    """
+    A change that somebody decided on. expected_version None means whatever is there.
+
+    undoes is the version that it takes back; the change then holds nothing but secrets.
+    """
 
     change: RelayChange
     principal: str
     expected_version: int | None = None
     make_default: bool = False
+    undoes: int | None = None
 
 
 def has_secrets(connection: Connection) -> bool:
@@ -86,25 +93,71 @@ def is_current(connection: Connection, relay: Relay) -> bool:
 def store_version(
     connection: Connection, new: Relay, decision: Decision, event: Event
 ) -> dict[str, Relay]:
+    """The new version beside the old ones, and what happened, in one transaction."""
+    secret_changes = _secret_changes(connection, new, decision)
+    cleared = {slot for slot, wish in decision.change.secrets.items() if isinstance(wish, Clear)}
     connection.execute(
         insert(relay_versions),
         {
             "relay_id": new.id,
             "version": new.version,
+            "name": new.name,
             "settings": new.settings.to_json(),
-            "secrets": {slot.value: _written(sealed) for slot, sealed in new.sealed.items()},
+            "secrets": _written_all(new.sealed),
+            "secret_changes": secret_changes,
             "changed_at": new.changed_at,
             "principal": decision.principal,
+            "undoes": decision.undoes,
         },
     )
-    superseded = update(relay_versions).where(
-        relay_versions.c.relay_id == new.id, relay_versions.c.version < new.version
-    )
-    connection.execute(superseded.values(secrets={}))
+    _forget_old_secrets(connection, new, cleared)
     if decision.make_default:
         connection.execute(update(relays).values(is_default=relays.c.id == new.id))
     journal.write(connection, [(new.changed_at, event)])
     return all_relays(connection)
+
+
+def _secret_changes(connection: Connection, new: Relay, decision: Decision) -> dict[str, str]:
+    """What became of each secret: `given`, `removed`, or `dropped` on the way elsewhere."""
+    words = {Replace: "given", Clear: "removed"}
+    said = {
+        slot.value: words[type(wish)]
+        for slot, wish in decision.change.secrets.items()
+        if type(wish) in words
+    }
+    before = select(relay_versions.c.secrets).where(
+        relay_versions.c.relay_id == new.id, relay_versions.c.version == new.version - 1
+    )
+    had = connection.scalar(before) or {}
+    gone = {slot: "dropped" for slot in had if Slot(slot) not in new.sealed}
+    return gone | said
+
+
+def _forget_old_secrets(connection: Connection, new: Relay, cleared: Collection[Slot]) -> None:
+    """
+    Of old versions only secrets for other destinations are worth keeping, for an undo.
+
+    One for the same destination has been replaced; one that somebody cleared is to be
+    forgotten wherever it is.
+    """
+    version, of_relay = relay_versions.c.version, relay_versions.c.relay_id == new.id
+    older = select(version, relay_versions.c.settings, relay_versions.c.secrets)
+    for row in connection.execute(older.where(of_relay, version < new.version)):
+        if not row.secrets:
+            continue
+        settings = RelaySettings.from_json(row.settings)
+        kept = {
+            slot: sealed
+            for slot, sealed in row.secrets.items()
+            if Slot(slot) not in cleared
+            and destination(settings, new.id, Slot(slot))
+            != destination(new.settings, new.id, Slot(slot))
+        }
+        if kept != row.secrets:
+            thinner = update(relay_versions).where(
+                of_relay, relay_versions.c.version == row.version
+            )
+            connection.execute(thinner.values(secrets=kept))
 
 
 def all_relays(connection: Connection) -> dict[str, Relay]:
@@ -127,13 +180,22 @@ def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
         version=row.version,
         is_default=row.is_default,
         settings=RelaySettings.from_json(row.settings),
-        sealed={Slot(slot): _read(sealed) for slot, sealed in row.secrets.items()},
+        sealed=read_sealed(row.secrets),
         changed_at=row.changed_at,
         checked_at=row.checked_at if is_checked else None,
         checked_well=row.checked_well if is_checked else None,
         rest=rest,
         slowdown=slowdown,
     )
+
+
+def read_sealed(written: Mapping[str, dict[str, str]]) -> dict[Slot, Sealed]:
+    """The secrets of a row, still shut."""
+    return {Slot(slot): _read(sealed) for slot, sealed in written.items()}
+
+
+def _written_all(sealed: Mapping[Slot, Sealed]) -> dict[str, dict[str, str]]:
+    return {slot.value: _written(each) for slot, each in sealed.items()}
 
 
 def _written(sealed: Sealed) -> dict[str, str]:

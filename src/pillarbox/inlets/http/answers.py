@@ -221,6 +221,15 @@ def show_relay(relay: Relay, now: datetime) -> RelayShown:
     return cast("RelayShown", shown)
 
 
+def shown_relay(
+    request: Request, relay: Relay, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """A relay as an answer, with its version as the entity tag."""
+    tag = {"ETag": f'"{relay.version}"'}
+    now = desk_of(request).clock.now()
+    return answer(show_relay(relay, now), status, tag | (headers or {}))
+
+
 def show_status(relay: Relay, now: datetime) -> RelayStatus:
     rest, slowdown = relay.rest, relay.slowdown
     if rest is not None:

@@ -27,6 +27,7 @@ from pillarbox.inlets.http.api import (
     relays,
     restored,
     routes,
+    versions,
 )
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.console import captured, message, overview
@@ -40,6 +41,7 @@ _API = (
     messages,
     changes,
     relays,
+    versions,
     routes,
     keys,
     providers,

@@ -17,6 +17,7 @@ from pillarbox.inlets.http.answers import (
     principal_of,
     show_relay,
     show_report,
+    shown_relay,
 )
 from pillarbox.inlets.http.api.messages import accepted
 from pillarbox.inlets.http.openapi import problems, takes
@@ -59,7 +60,7 @@ async def add_relay(request: Request) -> Response:
     parsed = await intake_of(request).json(request)
     decision = read_decision(parsed, str(principal_of(request)))
     relay = await desk_of(request).registry.add(decision)
-    return _shown(request, relay, 201, {"Location": f"/v1/relays/{relay.id}"})
+    return shown_relay(request, relay, 201, {"Location": f"/v1/relays/{relay.id}"})
 
 
 @router.post(
@@ -83,7 +84,7 @@ async def diagnose_unsaved(request: Request) -> Response:
 )
 async def relay(request: Request, relay: str) -> Response:
     """One relay, by id or name."""
-    return _shown(request, desk_of(request).registry.get(relay))
+    return shown_relay(request, desk_of(request).registry.get(relay))
 
 
 @router.patch(
@@ -102,7 +103,7 @@ async def change_relay(request: Request, relay: str) -> Response:
     parsed = await intake_of(request).json(request)
     tag = request.headers.get("if-match")
     decision = read_decision(parsed, str(principal_of(request)), tag)
-    return _shown(request, await desk_of(request).registry.change(relay, decision))
+    return shown_relay(request, await desk_of(request).registry.change(relay, decision))
 
 
 @router.delete(
@@ -129,7 +130,7 @@ async def resume_relay(request: Request, relay: str) -> Response:
     Nothing happens to a relay that is well.
     """
     registry = desk_of(request).registry
-    return _shown(request, await registry.resume_now(relay, str(principal_of(request))))
+    return shown_relay(request, await registry.resume_now(relay, str(principal_of(request))))
 
 
 @router.post(
@@ -198,11 +199,3 @@ async def _fields(
     if parsed.faults:
         raise Rejected(parsed.faults)
     return read_object(parsed.fields, fields, required)
-
-
-def _shown(
-    request: Request, relay: Relay, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    tag = {"ETag": f'"{relay.version}"'}
-    now = desk_of(request).clock.now()
-    return answer(show_relay(relay, now), status, tag | (headers or {}))

@@ -57,6 +57,18 @@ UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
 }
 
 
+_SLOTS = tuple(slot.value for slot in Slot)
+UNDO_SCHEMA: Json = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        name: each for name, each in PATCH_SCHEMA["properties"].items() if name in _SLOTS
+    }
+    | {"version": PATCH_SCHEMA["properties"]["version"]},
+    "description": "Secrets that are asked for again, because the old ones are not kept.",
+}
+
+
 def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:
     """Raises Rejected for what is not a setting; faults of settings travel in the change."""
     fields, faults = dict(parsed.fields), list(parsed.faults)
@@ -73,6 +85,18 @@ def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -
         expected_version=version,
         make_default=bool(make_default),
     )
+
+
+def read_undo(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:
+    """Secrets that do not come back by themselves. Faults travel in the change."""
+    fields, faults = dict(parsed.fields), list(parsed.faults)
+    version = read_expected_version(fields, if_match, faults)
+    for name in [each for each in fields if each not in _SLOTS]:
+        del fields[name]
+        told = f"an undo takes nothing but secrets: {', '.join(_SLOTS)}"
+        faults.append(Invalid(told, field=_shown(name)))
+    change = read_change(fields, faults)
+    return Decision(change=change, principal=principal, expected_version=version)
 
 
 def read_expected_version(fields: Json, if_match: str | None, faults: list[Invalid]) -> int | None:

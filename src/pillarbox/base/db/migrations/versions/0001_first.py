@@ -209,7 +209,7 @@ def _relays() -> None:
     op.create_table(
         "relays",
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("is_default", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -223,10 +223,13 @@ def _relays() -> None:
         "relay_versions",
         sa.Column("relay_id", sa.String(length=40), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("secrets", sa.JSON(), nullable=False),
+        sa.Column("secret_changes", sa.JSON(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("principal", sa.String(length=80), nullable=False),
+        sa.Column("undoes", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["relay_id"], ["relays.id"], name="relay_versions_of_relays", ondelete="CASCADE"
         ),
