@@ -154,8 +154,12 @@ const wishes = {
 };
 
 const desk = http.createServer(async (request, response) => {
-  const wish = JSON.parse((await textOf(request)) || "{}");
-  response.end(JSON.stringify(await wishes[request.url](wish)));
+  try {
+    const wish = JSON.parse((await textOf(request)) || "{}");
+    response.end(JSON.stringify(await wishes[request.url](wish)));
+  } catch (error) {
+    response.writeHead(500).end(error.stack);
+  }
 });
 
 provider.on("server_error", (_, error) => console.error(error));

@@ -145,7 +145,10 @@ class AuthorizationServer:
         connection = http.client.HTTPConnection("127.0.0.1", self.desk_port, timeout=10)
         try:
             connection.request("POST", path, json.dumps(wish))
-            return json.loads(connection.getresponse().read() or "null")
+            answer = connection.getresponse()
+            text = answer.read().decode()
+            assert answer.status == 200, text
+            return json.loads(text or "null")
         finally:
             connection.close()
 
