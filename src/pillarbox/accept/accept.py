@@ -66,7 +66,7 @@ class Acceptance:
 
     async def resend(self, wish: Resend) -> Receipt:
         """
-        Store the message again as a new one, for the relay it went by, or the default one.
+        Store the message again as a new one, for the relays it went to: accept/destinations.py.
 
         Raises NotFound, Rejected, Conflict, and what `accept` raises when it cannot be stored.
         """
@@ -76,10 +76,8 @@ class Acceptance:
             if receipt is not None:
                 return receipt
         message = await self._queue.message(wish.message_id)
-        gone = message.relay_id not in self._registry
-        relay_id = self._registry.default().id if gone else message.relay_id
         octets = await self._queue.content_of(message.id)
-        parcel = again(Original(message, octets, relay_id), wish, self._clock.now(), self._ids)
+        parcel = again(Original(message, octets, self._registry), wish, self._clock.now(), self._ids)
         if shortage := await self._capacity.shortage():
             raise shortage
         return await self._store(parcel)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pillarbox.accept.submission import Submission
 from pillarbox.mail.address import Address
-from pillarbox.queue.message import Destination
+from pillarbox.mail.mailbox import Mailbox
+from pillarbox.queue.message import Delivery, Destination, Message
 from pillarbox.relays.relay import RelayKind
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Mail, relays_for
@@ -52,6 +53,28 @@ def destinations(
             ),
         )
         for path in paths
+    )
+
+
+def destinations_again(
+    registry: Roster, message: Message, chosen: Iterable[Delivery]
+) -> tuple[Destination, ...]:
+    """
+    One for each of a message's deliveries that is sent again: by the relay that it went to, as
+    mail that names it, so with the stand-ins of today. By the routes when that relay is gone.
+    """
+    sender = Mailbox.parse(message.from_header).address
+    return tuple(
+        _destination(
+            registry,
+            Mail(
+                stream=message.stream,
+                sender_domain=_domain(sender),
+                recipient_domain=_domain(Address.parse(each.to)),
+                named=each.relay_id if each.relay_id in registry else None,
+            ),
+        )
+        for each in chosen
     )
 
 

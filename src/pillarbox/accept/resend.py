@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pillarbox.accept.destinations import destinations_again
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Conflict, Invalid, Rejected
 from pillarbox.base.ids import Ids
@@ -14,6 +15,7 @@ from pillarbox.mail.envelope import Envelope
 from pillarbox.mail.renew import renewed
 from pillarbox.queue.message import Delivery, Idempotency, Message, Parcel
 from pillarbox.queue.streams import STREAMS
+from pillarbox.relays.roster import Roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,11 @@ class Resend:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What is sent again, and the relay that takes it now."""
+    """What is sent again, and the relays there are now."""
 
     message: Message
     octets: bytes | None
-    relay_id: str
+    roster: Roster
 
 
 def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
@@ -49,6 +51,7 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
     if original.octets is None:
         raise Conflict("the content of this message is no longer kept; send a new one instead")
     new_id = ids.new("msg")
+    destinations = destinations_again(original.roster, message, chosen)
     domain = message.message_id_header.rstrip("> ").rpartition("@")[2]
     header = f"<{new_id}@{domain or 'pillarbox.invalid'}>"
     return Parcel(
@@ -57,7 +60,7 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
         inlet=wish.inlet,
         principal=str(wish.principal),
         stream=STREAMS[message.stream],
-        relay_id=original.relay_id,
+        relay_id=destinations[0].relay_id,
         envelope=Envelope(_path(message.reverse_path), tuple(Address.parse(d.to) for d in chosen)),
         content=renewed(original.octets, message_id=header, date=now),
         from_header=message.from_header,
@@ -69,6 +72,7 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
         delivery_ids=tuple(sorted(ids.new("dlv") for _ in chosen)),
         idempotency=wish.idempotency,
         resent_from=message.id,
+        destinations=destinations,
     )
 
 

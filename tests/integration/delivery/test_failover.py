@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, update
 
+from pillarbox.accept.resend import Resend
+from pillarbox.access.principal import OPERATOR
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.tables import deliveries
@@ -34,10 +36,7 @@ async def add(house: House, name: str, server: CountingRelay, **fields: Any) -> 
 
 
 async def route(house: House, *relays: str, **when: str) -> None:
-    rules = read_rules(
-        [{"when": when, "relays": list(relays)}], lambda name: house.registry.get(name).id
-    )
-    await house.registry.routing.replace(rules, "test")
+    await replace(house, [{"when": when, "relays": list(relays)}])
 
 
 async def put_out(house: House, relay: Relay) -> None:
@@ -140,15 +139,56 @@ async def test_each_recipient_goes_where_its_domain_goes(house: House) -> None:
     async with counting_relay() as one, counting_relay() as two:
         await add(house, "first", one)
         await add(house, "second", two)
-        rules = read_rules(
-            [
-                {"when": {"recipient_domain": "z.test"}, "relays": ["second"]},
-                {"relays": ["first"]},
-            ],
-            lambda name: house.registry.get(name).id,
-        )
-        await house.registry.routing.replace(rules, "test")
+        zoe = {"when": {"recipient_domain": "z.test"}, "relays": ["second"]}
+        await replace(house, [zoe, {"relays": ["first"]}])
         async with delivering(house):
             await house.until(await house.send("ann@y.test", "zoe@z.test"))
 
     assert (one.recipients, two.recipients) == (["ann@y.test"], ["zoe@z.test"])
+
+
+async def test_what_is_sent_again_has_the_stand_ins_of_today(house: House) -> None:
+    """Each recipient's copy goes where it went, and to who stands in there now."""
+    async with counting_relay() as one, counting_relay() as two, counting_relay() as three:
+        first = await add(house, "first", one)
+        await add(house, "second", two)
+        await add(house, "third", three)
+        rules: list[dict[str, Any]] = [
+            {"when": {"recipient_domain": "z.test"}, "relays": ["second"]},
+            {"relays": ["first"]},
+        ]
+        await replace(house, rules)
+        async with delivering(house):
+            sent = await house.send("ann@y.test", "zoe@z.test")
+            await house.until(sent)
+            await replace(house, [*rules[:1], {"relays": ["first", "third"]}])
+            await put_out(house, first)
+            await house.until(await resent(house, sent))
+
+    assert (one.recipients, three.recipients) == (["ann@y.test"], ["ann@y.test"])
+    assert two.recipients == ["zoe@z.test"] * 2
+
+
+async def test_what_is_sent_again_follows_the_routes_when_its_relay_is_gone(house: House) -> None:
+    async with counting_relay() as one, counting_relay() as two:
+        await add(house, "first", one)
+        await add(house, "second", two)
+        await route(house, "first")
+        async with delivering(house):
+            sent = await house.send("ann@y.test")
+            await house.until(sent)
+            await route(house, "second")
+            await house.registry.remove("first", "test")
+            await house.until(await resent(house, sent))
+
+    assert (one.recipients, two.recipients) == (["ann@y.test"], ["ann@y.test"])
+
+
+async def replace(house: House, rules: list[dict[str, Any]]) -> None:
+    read = read_rules(rules, lambda name: house.registry.get(name).id)
+    await house.registry.routing.replace(read, "test")
+
+
+async def resent(house: House, message_id: str) -> str:
+    wish = Resend(message_id=message_id, principal=OPERATOR, inlet="python")
+    return (await house.acceptance.resend(wish)).message_id
