@@ -7,6 +7,9 @@ The transactional outbox: mail that is stored by the application's own transacti
 
 A commit is order and mail, a rollback is neither. Any process may do this on PostgreSQL. A
 SQLite file has one writer, the process that has the box open: see Pillarbox.in_transaction.
+
+Nobody is refused here because the queue is full: to lose an order for that would be worse than
+to send its mail late. A disk that is full to the end refuses the whole transaction.
 """
 
 from __future__ import annotations
