@@ -24,7 +24,6 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
 from pillarbox.mail.envelope import Envelope
 from pillarbox.mail.outcome import Failed, Lost, Outcome, Relayed, Unknown, Withheld
-from pillarbox.smtp.dialogue import Notifications, Options
 from pillarbox.smtp.endpoint import Credentials, Mechanism
 
 FOLDER = Path(__file__).parent.parent / "dialogues"
@@ -72,19 +71,6 @@ class Conversation:
             secret=Secret("pencil" if kind == "password" else "ya29.token"),
             is_token=kind == "token",
             mechanism=Mechanism(mechanism) if mechanism else None,
-        )
-
-    @property
-    def options(self) -> Options:
-        if "dsn" not in self.settings:
-            return Options()
-        return Options(
-            notifications=Notifications(
-                returned="HDRS",
-                envelope_id="dlv+1",
-                notify=("FAILURE", "DELAY"),
-                with_original_recipient=True,
-            )
         )
 
     @property

@@ -77,7 +77,9 @@ class Acceptance:
                 return receipt
         message = await self._queue.message(wish.message_id)
         octets = await self._queue.content_of(message.id)
-        parcel = again(Original(message, octets, self._registry), wish, self._clock.now(), self._ids)
+        parcel = again(
+            Original(message, octets, self._registry), wish, self._clock.now(), self._ids
+        )
         if shortage := await self._capacity.shortage():
             raise shortage
         return await self._store(parcel)

@@ -10,7 +10,6 @@ from pillarbox.mail.address import Address
 MAX_COMMAND = 512  # octets with CRLF, RFC 5321 §4.5.3.1.4; extensions make MAIL and RCPT longer
 
 _PRINTABLE_UTF8 = re.compile(r"[\x20-\x7e\u00a1-\u2027\u202a-\ud7ff\ue000-\U0010ffff]+")
-_XTEXT = re.compile(r"[^!-*,-<>-~]")
 
 
 def command(text: str, *, utf8: bool = False) -> bytes:
@@ -28,8 +27,3 @@ def command(text: str, *, utf8: bool = False) -> bytes:
 def path(address: Address | None) -> str:
     """RFC 5321 §4.1.2; None is the null path."""
     return f"<{address}>" if address else "<>"
-
-
-def xtext(text: str) -> str:
-    """RFC 3461 §4: `+`, `=` and everything that is not printable ASCII, in hexadecimal."""
-    return _XTEXT.sub(lambda match: "".join(f"+{b:02X}" for b in match[0].encode()), text)

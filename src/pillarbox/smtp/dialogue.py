@@ -31,7 +31,7 @@ from pillarbox.mail.outcome import (
 )
 from pillarbox.mail.reply import Reply
 from pillarbox.smtp.capabilities import Capabilities
-from pillarbox.smtp.command import command, path, xtext
+from pillarbox.smtp.command import command, path
 from pillarbox.smtp.steps import Dialogue, Flight, HangUp, Hear, PointOfNoReturn, Pour, Say
 
 PIECE = 65_536  # octets of content that are written at once
@@ -41,25 +41,9 @@ Outcomes = dict[Address, Outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notifications:
-    """
-    What we ask for about delivery status notifications (RFC 3461); said only if DSN is offered.
-
-    returned is RET: "FULL" or "HDRS". envelope_id is ENVID. notify is NOTIFY: ("NEVER",) or
-    some of SUCCESS, FAILURE, DELAY. with_original_recipient says ORCPT for ASCII addresses.
-    """
-
-    returned: str | None = None
-    envelope_id: str | None = None
-    notify: tuple[str, ...] = ()
-    with_original_recipient: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to say it. reset_first takes back what an earlier transaction left half said."""
 
-    notifications: Notifications = Notifications()
     use_chunking: bool = True
     reset_first: bool = False
 
@@ -160,36 +144,20 @@ class _Plan:
         utf8 = utf8 and capabilities.smtputf8
         if options.reset_first:
             self.says.append(Say(Stage.RSET, b"RSET\r\n"))
-        notifications = options.notifications if capabilities.dsn else Notifications()
-        parameters = _mail_parameters(content, capabilities, notifications)
+        parameters = _mail_parameters(content, capabilities)
         smtputf8 = " SMTPUTF8" if utf8 else ""
         mail = f"MAIL FROM:{path(envelope.reverse_path)}{parameters}{smtputf8}"
         self.says.append(Say(Stage.MAIL, command(mail, utf8=utf8)))
         for recipient in self.recipients:
-            parameters = _rcpt_parameters(recipient, notifications)
-            rcpt = command(f"RCPT TO:{path(recipient)}{parameters}", utf8=utf8)
+            rcpt = command(f"RCPT TO:{path(recipient)}", utf8=utf8)
             self.says.append(Say(Stage.RCPT, rcpt))
 
 
-def _mail_parameters(
-    content: Content, capabilities: Capabilities, notifications: Notifications
-) -> str:
-    """RFC 1870 §3, RFC 6152 §2, RFC 3461 §4.3 and §4.4."""
+def _mail_parameters(content: Content, capabilities: Capabilities) -> str:
+    """RFC 1870 §3, RFC 6152 §2."""
     parameters = f" SIZE={content.size}" if capabilities.size is not None else ""
     if content.is_eight_bit and capabilities.eight_bit_mime:
         parameters += " BODY=8BITMIME"
-    if notifications.returned:
-        parameters += f" RET={notifications.returned}"
-    if notifications.envelope_id:
-        parameters += f" ENVID={xtext(notifications.envelope_id)}"
-    return parameters
-
-
-def _rcpt_parameters(recipient: Address, notifications: Notifications) -> str:
-    """RFC 3461 §4.1 and §4.2."""
-    parameters = f" NOTIFY={','.join(notifications.notify)}" if notifications.notify else ""
-    if notifications.with_original_recipient and not recipient.needs_smtputf8:
-        parameters += f" ORCPT=rfc822;{xtext(str(recipient))}"
     return parameters
 
 

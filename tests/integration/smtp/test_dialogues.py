@@ -81,7 +81,6 @@ async def _converse(talk: Conversation, port: int, transcript: Transcript) -> di
         outcomes = await opened.transact(
             talk.envelope,
             talk.content,
-            options=talk.options,
             point_of_no_return=may_still_send,
         )
     opened.abort()
@@ -100,7 +99,7 @@ def _play_everything(talk: Conversation, player: ListPlayer) -> dict[str, str]:
     outcomes: dict[Any, Outcome] = {}
     half_way = False
     for _ in range(talk.messages):
-        options = Options(notifications=talk.options.notifications, reset_first=half_way)
+        options = Options(reset_first=half_way)
         outcomes = player.play(transact(talk.envelope, talk.content, capabilities, options))
         half_way = left_half_way(outcomes)
     return _named(outcomes)
