@@ -37,8 +37,8 @@ from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
+from pillarbox.relays.ehlo import ehlo_name_from
 from pillarbox.relays.registry import Registry
-from pillarbox.relays.relay import ehlo_name_from
 from pillarbox.relays.sharing import Sharing
 from pillarbox.relays.versions import Relay, has_secrets
 

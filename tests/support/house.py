@@ -27,6 +27,7 @@ from pillarbox.relays.change import RelayChange
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.versions import Decision, Relay
 from support.databases import open_database
+from support.ledger_relay import LedgerRelay
 
 
 @dataclass(slots=True)
@@ -45,6 +46,10 @@ class House:
         change = RelayChange.read({"name": "test", **fields})
         decision = Decision(change=change, principal=str(OPERATOR), make_default=True)
         return await self.registry.add(decision)
+
+    async def carry_by(self, server: LedgerRelay, **fields: Any) -> Relay:
+        """The server as a relay that becomes the default."""
+        return await self.add_relay(host="127.0.0.1", port=server.port, tls="none", **fields)
 
     async def send(self, *to: str, **changes: Any) -> str:
         """Accept a small message; its id."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pillarbox.base.durable import sync
 from pillarbox.base.errors import Unusable
 from pillarbox.base.secret import Secret
 
@@ -110,7 +111,7 @@ class Keyring:
         try:
             temporary = _write_beside(path, self.to_text())
             temporary.replace(path)
-            _sync_directory(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise Unusable(f"the key file {path} cannot be written: {error.strerror}") from None
 
@@ -229,7 +230,7 @@ def _create(path: Path, text: str) -> None:
             pass
         finally:
             temporary.unlink()
-        _sync_directory(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise Unusable(f"the key file {path} cannot be made: {error.strerror}") from None
 
@@ -243,14 +244,3 @@ def _write_beside(path: Path, text: str) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return temporary
-
-
-def _sync_directory(directory: Path) -> None:
-    """A name is durable once its directory is (fsync(2)). Windows has no such call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pillarbox.base.clock import Clock
+from pillarbox.base.durable import sync
 from pillarbox.base.ids import Ids
 from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
@@ -23,10 +24,8 @@ from pillarbox.mail.reply import Reply
 from pillarbox.queue.message import Claim, SessionFacts
 from pillarbox.relays.relay import RelayKind, Secrets, credentials, endpoint
 from pillarbox.relays.versions import Relay
-from pillarbox.smtp.session import Session, open_session
+from pillarbox.smtp.session import MayStillSend, Session, open_session
 from pillarbox.smtp.transcript import Transcript
-
-MayStillSend = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +226,4 @@ def _write(file: Path, octets: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     partial.replace(file)
-    descriptor = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(file.parent)

@@ -26,9 +26,9 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Failed, Stage
 from pillarbox.relays.change import RelayChange, Replace
 from pillarbox.relays.defaults import settle
+from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import (
-    FALLBACK_EHLO_NAME,
     RelayKind,
     RelaySettings,
     Secrets,

@@ -18,10 +18,12 @@ from typing import Any, TypeVar
 import idna
 
 from pillarbox.base.errors import Invalid
+from pillarbox.base.json_type import type_name
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays import presets
 from pillarbox.relays.certificates import read_certificates
+from pillarbox.relays.ehlo import is_host_name
 from pillarbox.relays.relay import Auth, RelayKind
 from pillarbox.relays.tables import MAX_NAME
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
@@ -31,7 +33,6 @@ Reader = Callable[[Any], Any]
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # names inside containers have underscores
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENDS_LIKE_A_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")  # 127.1 and 0x7f.1 resolve
-_EHLO_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MAX_LINE = 998  # characters
 
@@ -60,7 +61,7 @@ def read_name(raw: object) -> str:
 def read_line(raw: object) -> str:
     """One line of text, without the spaces that pasting leaves around it."""
     if not isinstance(raw, str):
-        raise Invalid(f"this is a text, not {_type_name(raw)}")
+        raise Invalid(f"this is a text, not {type_name(raw)}")
     text = raw.strip()
     if _CONTROL.search(text):
         raise Invalid("this has a line end or another control character in it")
@@ -110,7 +111,7 @@ def read_ehlo_name(raw: object) -> str:
         raise Invalid("servers accept only ASCII here. Write the name in its xn-- form")
     if text.startswith("["):
         return _address_literal(text)
-    if len(text) > 253 or not _EHLO_NAME.fullmatch(text):
+    if not is_host_name(text):
         raise Invalid(f"“{text}” is not a host name")
     return text.lower()
 
@@ -209,7 +210,7 @@ def read_headers(raw: object) -> tuple[tuple[str, str], ...]:
 
 def _header(name: object, value: object) -> tuple[str, str]:
     if not isinstance(name, str) or not isinstance(value, str):
-        raise Invalid(f"the header {name} needs a text, not {_type_name(value)}")
+        raise Invalid(f"the header {name} needs a text, not {type_name(value)}")
     header = Header(name, value)
     return header.name, header.value
 
@@ -227,7 +228,7 @@ def read_pem(raw: object) -> str:
 
 def _text(raw: object) -> str:
     if not isinstance(raw, str):
-        raise Invalid(f"this is a text, not {_type_name(raw)}")
+        raise Invalid(f"this is a text, not {type_name(raw)}")
     return raw.replace("\r\n", "\n")
 
 
@@ -268,17 +269,6 @@ def read_directory(raw: object) -> str:
     if not (PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()):
         raise Invalid("enter the whole path of the folder, from the root")
     return text
-
-
-def _type_name(raw: object) -> str:
-    match raw:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case list() | tuple():
-            return "a list"
-    return "an object"
 
 
 READERS: dict[str, Reader] = {

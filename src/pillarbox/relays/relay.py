@@ -8,8 +8,6 @@ slots, each sealed for the destination that relays/binding.py spells out.
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -18,6 +16,7 @@ from typing import Any
 from pillarbox.base.errors import Unusable
 from pillarbox.base.secret import Secret
 from pillarbox.mail.mailbox import Mailbox
+from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.smtp.endpoint import (
     Credentials,
     Deadlines,
@@ -31,11 +30,6 @@ from pillarbox.smtp.endpoint import (
 
 Json = dict[str, Any]
 """An object of JSON types."""
-
-FALLBACK_EHLO_NAME = "localhost"
-_EHLO_NAME = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*", re.I
-)
 
 
 class RelayKind(Enum):
@@ -222,24 +216,6 @@ def credentials(settings: RelaySettings, secrets: Secrets) -> Credentials | None
     return Credentials(
         username=settings.username, secret=secrets.password, mechanism=settings.mechanism
     )
-
-
-def ehlo_name_from(host: str | None) -> str:
-    """
-    What we call ourselves (RFC 5321 §4.1.4): the host of the base URL if it may be said.
-
-    An IP address is said as an address literal (§4.1.3). Never anything but ASCII: servers
-    close the connection.
-    """
-    if not host:
-        return FALLBACK_EHLO_NAME
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host.lower() if _EHLO_NAME.fullmatch(host) else FALLBACK_EHLO_NAME
-    if address.is_loopback or address.is_unspecified:
-        return FALLBACK_EHLO_NAME
-    return f"[IPv6:{address.compressed}]" if address.version == 6 else f"[{address}]"
 
 
 def _trust(settings: RelaySettings, secrets: Secrets) -> Trust:

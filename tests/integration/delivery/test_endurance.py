@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-
-import pytest
 
 from pillarbox.queue.state import DeliveryState
 from support.house import House, delivering, open_house
-from support.ledger_relay import LedgerRelay, ledger_relay
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def relay(tmp_path: Path) -> Iterator[LedgerRelay]:
-    folder = tmp_path / "relay"
-    folder.mkdir()
-    with ledger_relay(folder) as running:
-        yield running
-
-
-async def to(house: House, relay: LedgerRelay, **fields: object) -> None:
-    await house.add_relay(host="127.0.0.1", port=relay.port, tls="none", **fields)
+from support.ledger_relay import LedgerRelay
 
 
 async def test_one_failed_look_does_not_end_the_carrying(house: House) -> None:
@@ -53,7 +32,7 @@ async def test_a_slow_message_does_not_hold_up_the_next_one(
     house: House, relay: LedgerRelay
 ) -> None:
     """With a free session, a code leaves while another message still waits for its answer."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         await house.until(await house.send("ann@y.test"))
         slow = await house.send("slow-4000@y.test")
@@ -67,7 +46,7 @@ async def test_mail_claimed_for_a_relay_that_is_removed_is_held(
     house: House, relay: LedgerRelay
 ) -> None:
     """Nothing stays `sending`; what was under way ends as it ends."""
-    await to(house, relay, max_connections=1)
+    await house.carry_by(relay, max_connections=1)
     async with delivering(house):
         await house.until(await house.send("ann@y.test"))
         sent = [await house.send(f"slow-800-{n}@y.test") for n in range(4)]
@@ -89,7 +68,7 @@ async def test_a_server_that_never_answers_the_dot_is_rested(
     house: House, relay: LedgerRelay
 ) -> None:
     """A few messages are in doubt, not the whole backlog."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         sent = [await house.send(f"drop-after-dot-{n}@y.test") for n in range(20)]
         while house.registry.default().rest is None:
@@ -104,7 +83,7 @@ async def test_what_one_message_does_to_a_relay_is_not_done_to_the_others(
     house: House, relay: LedgerRelay
 ) -> None:
     """A message that makes the relay close is not its only probe: the others get their turn."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         poison = await house.send("defer-421@y.test", stream="code")
         await house.when(poison, lambda message: message.deliveries[0].tries >= 1)
@@ -117,7 +96,7 @@ async def test_what_one_message_does_to_a_relay_is_not_done_to_the_others(
 
 async def test_goodbyes_hold_nobody_up(house: House, relay: LedgerRelay) -> None:
     """Servers that do not answer QUIT cost their own sessions time, not the mail of others."""
-    await to(house, relay, messages_per_connection=1)
+    await house.carry_by(relay, messages_per_connection=1)
     async with delivering(house) as supervisor:
         for number in range(3):
             await house.until(await house.send(f"user{number}@y.test"), seconds=5)

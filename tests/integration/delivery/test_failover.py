@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Connection, update
 
 from pillarbox.accept.resend import Resend
@@ -20,13 +17,7 @@ from pillarbox.relays.routing import read_rules
 from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 from support.counting_relay import CountingRelay, counting_relay
-from support.house import House, delivering, looked_round, open_house
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
+from support.house import House, delivering, looked_round
 
 
 async def add(house: House, name: str, server: CountingRelay, **fields: Any) -> Relay:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 from pillarbox.journal import journal
 from pillarbox.queue.state import DeliveryState
 from support.counting_relay import OK, counting_relay
-from support.house import House, delivering, open_house
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
+from support.house import House, delivering
 
 
 async def events(house: House, name: str) -> list[dict[str, Any]]:

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-
-import pytest
 
 from pillarbox.queue.state import DeliveryState
 from pillarbox.relays.change import RelayChange
 from pillarbox.relays.versions import Decision
-from support.house import House, delivering, open_house
+from support.house import House, delivering
 from support.ledger_relay import LedgerRelay, Options, ledger_relay
-
-
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def relay(tmp_path: Path) -> Iterator[LedgerRelay]:
-    folder = tmp_path / "relay"
-    folder.mkdir()
-    with ledger_relay(folder) as running:
-        yield running
-
-
-async def to(house: House, relay: LedgerRelay, **fields: object) -> None:
-    await house.add_relay(host="127.0.0.1", port=relay.port, tls="none", **fields)
 
 
 async def test_a_message_is_relayed_and_its_attempt_tells_everything(
     house: House, relay: LedgerRelay
 ) -> None:
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         message = await house.until(await house.send("ann@y.test", "bob@y.test"))
 
@@ -52,7 +31,7 @@ async def test_a_message_is_relayed_and_its_attempt_tells_everything(
 
 async def test_each_recipient_has_its_own_end(house: House, relay: LedgerRelay) -> None:
     """One bad address does not harm the others in the same transaction."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         sent = await house.send("ann@y.test", "fail-550@y.test", "defer-451@y.test")
         message = await house.when(
@@ -68,7 +47,7 @@ async def test_each_recipient_has_its_own_end(house: House, relay: LedgerRelay) 
 
 async def test_no_answer_after_the_dot_is_shown_as_that(house: House, relay: LedgerRelay) -> None:
     """It is neither failed nor relayed, and it is not sent again at once."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         sent = await house.send("drop-after-dot@y.test")
         message = await house.until(sent, state=DeliveryState.UNCERTAIN)
@@ -83,7 +62,7 @@ async def test_a_closed_connection_before_the_dot_costs_nothing(
     house: House, relay: LedgerRelay
 ) -> None:
     """Known not to be taken: queued again, the attempt does not count, one copy arrives."""
-    await to(house, relay)
+    await house.carry_by(relay)
     async with delivering(house):
         message = await house.until(await house.send("once-drop-at-data@y.test"), seconds=15)
 
@@ -94,7 +73,7 @@ async def test_a_closed_connection_before_the_dot_costs_nothing(
 
 async def test_a_relay_that_is_down_fails_no_mail(house: House, relay: LedgerRelay) -> None:
     """Its mail waits, one probe at a time goes out, and all of it arrives when it is back."""
-    await to(house, relay)
+    await house.carry_by(relay)
     relay.stop()
     async with delivering(house):
         sent = [await house.send(f"user{n}@y.test") for n in range(20)]
@@ -147,7 +126,7 @@ async def test_a_wrong_password_suspends_the_relay_and_keeps_the_mail(
 
 async def test_sessions_are_used_again(house: House, relay: LedgerRelay) -> None:
     """One login, many messages."""
-    await to(house, relay, max_connections=1)
+    await house.carry_by(relay, max_connections=1)
     async with delivering(house):
         sent = [await house.send(f"user{n}@y.test") for n in range(10)]
         for each in sent:
@@ -162,7 +141,7 @@ async def test_sessions_are_used_again(house: House, relay: LedgerRelay) -> None
 
 
 async def test_a_pace_is_kept_and_what_is_over_it_waits(house: House, relay: LedgerRelay) -> None:
-    await to(house, relay, messages_per_minute=3)
+    await house.carry_by(relay, messages_per_minute=3)
     async with delivering(house):
         sent = [await house.send(f"user{n}@y.test") for n in range(6)]
         await asyncio.to_thread(relay.wait_entries, 3)
@@ -177,7 +156,7 @@ async def test_stopping_finishes_what_was_begun_and_gives_back_the_rest(
     house: House, relay: LedgerRelay
 ) -> None:
     """After a stop nothing is left `sending`, and the next start loses and doubles nothing."""
-    await to(house, relay, max_connections=2)
+    await house.carry_by(relay, max_connections=2)
     sent = [await house.send(f"slow-200-{n}@y.test") for n in range(12)]
     async with delivering(house):
         await asyncio.to_thread(relay.wait_entries, 1)
@@ -239,7 +218,7 @@ async def test_a_session_that_the_relay_closed_meanwhile_is_replaced_unseen(
     house: House, relay: LedgerRelay
 ) -> None:
     """Idle sessions die; the next message must not pay for it."""
-    await to(house, relay, max_connections=1)
+    await house.carry_by(relay, max_connections=1)
     async with delivering(house):
         await house.until(await house.send("ann@y.test"))
         relay.stop()
@@ -254,7 +233,7 @@ async def test_a_changed_relay_is_used_at_the_next_borrow(
     house: House, relay: LedgerRelay, tmp_path: Path
 ) -> None:
     """No restart: the old sessions are closed, the next message goes to the new place."""
-    await to(house, relay)
+    await house.carry_by(relay)
     folder = tmp_path / "second"
     folder.mkdir()
     with ledger_relay(folder) as second:
@@ -270,7 +249,7 @@ async def test_a_changed_relay_is_used_at_the_next_borrow(
 
 async def test_a_stolen_lease_stops_the_dot(house: House, relay: LedgerRelay) -> None:
     """The connection is closed without it, and the relay, which did nothing wrong, goes on."""
-    await to(house, relay)
+    await house.carry_by(relay)
     real = house.queue.point_of_no_return
     asked: list[bool] = []
 

@@ -6,13 +6,13 @@ import pytest
 
 from pillarbox.base.errors import Unusable
 from pillarbox.base.secret import Secret
+from pillarbox.relays.ehlo import ehlo_name_from
 from pillarbox.relays.fields import read_ehlo_name
 from pillarbox.relays.relay import (
     Auth,
     RelaySettings,
     Secrets,
     credentials,
-    ehlo_name_from,
     endpoint,
 )
 from pillarbox.smtp.endpoint import Deadlines, Endpoint, Proxy, ProxyKind, TlsMode, Trust

@@ -13,6 +13,7 @@ import sqlite3
 from pathlib import Path
 
 from pillarbox.base.db.upgrade import Condition, check_integrity, inspect
+from pillarbox.base.durable import sync
 from pillarbox.base.errors import Conflict, NotFound, Unavailable, Unusable
 
 _BESIDE = ("-wal", "-shm")
@@ -35,7 +36,7 @@ def back_up(database: Path, target: Path) -> int:
         _refuse_damaged(partial)
         _settle(partial, "DELETE")  # readable where nothing can be written beside it
         partial.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"{target} could not be written: {error}") from None
     finally:
@@ -85,7 +86,7 @@ def put_in_place(copy: Path, place: Path, aside: Path) -> Path | None:
         if beside.exists():
             beside.replace(aside.with_name(aside.name + ending))
     copy.replace(place)
-    _sync(place.parent)
+    sync(place.parent)
     return kept
 
 
@@ -110,11 +111,7 @@ def _settle(file: Path, journal_mode: str) -> None:
     connection = sqlite3.connect(file)
     connection.execute(f"PRAGMA journal_mode = {journal_mode}")
     connection.close()
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(file)
 
 
 def _fold_in(database: Path) -> None:
@@ -134,11 +131,3 @@ def _refuse_damaged(file: Path) -> None:
 def _remove(file: Path) -> None:
     for ending in ("", *_BESIDE, "-journal", ".lock"):
         file.with_name(file.name + ending).unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, create_engine
 
+from pillarbox.base.durable import sync
 from pillarbox.base.errors import Unusable
 
 LATEST = "0001"  # the newest file in migrations/versions; a test compares
@@ -52,7 +53,7 @@ def upgrade(path: Path) -> Condition:
     before = inspect(path)
     if before is not Condition.CURRENT:
         _migrate(path)
-        _sync_directory(path.parent)
+        sync(path.parent)
     return before
 
 
@@ -130,11 +131,3 @@ def _migrate(path: Path) -> None:
         migrate(connection)
         connection.exec_driver_sql("COMMIT")
     engine.dispose()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

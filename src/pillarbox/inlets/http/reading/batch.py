@@ -9,6 +9,7 @@ from typing import Any
 from pillarbox.accept.submission import Submission
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.base.json_type import type_name
 from pillarbox.inlets.http.body import Parsed, without_faulty
 from pillarbox.inlets.http.reading.fields import (
     NAME,
@@ -17,7 +18,6 @@ from pillarbox.inlets.http.reading.fields import (
     object_of,
     read_fields,
     read_name,
-    type_name,
     unknown,
 )
 from pillarbox.inlets.http.reading.message import (

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.base.json_type import type_name
 from pillarbox.inlets.http.body import pointer
 
 Json = dict[str, Any]
@@ -147,22 +148,6 @@ def read_flag(raw: Any) -> bool:
     if not isinstance(raw, bool):
         raise Invalid(f"this is true or false, not {type_name(raw)}")
     return raw
-
-
-def type_name(raw: object) -> str:
-    """What JSON calls it, for people."""
-    match raw:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case list():
-            return "a list"
-    return "an object"
 
 
 TEXT: Json = {"type": "string"}

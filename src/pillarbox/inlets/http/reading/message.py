@@ -14,6 +14,7 @@ from typing import Any
 from pillarbox.accept.submission import Submission
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.base.json_type import type_name
 from pillarbox.inlets.http.body import Parsed
 from pillarbox.inlets.http.reading.fields import (
     FLAG,
@@ -30,7 +31,6 @@ from pillarbox.inlets.http.reading.fields import (
     read_name,
     read_object,
     read_text,
-    type_name,
 )
 from pillarbox.mail.attachment import Attachment
 from pillarbox.mail.draft import Calendar, ListUnsubscribe, Priority
