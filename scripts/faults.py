@@ -25,12 +25,18 @@ MOST_SECONDS = 3600
 FAULTS = {
     "F1-F3": "`kill -9` of the server at random moments while four clients send, asking again by "
     "their idempotency key; the time is from a start to its first delivery, the slowest",
+    "F1": "`kill -9` of one of four workers on PostgreSQL, at random, while mail goes out; the "
+    "ten minutes for an answer to the dot are twenty seconds here, and what is uncertain goes "
+    "again after three, so that second copies come about",
     "F4": "power cut under load: only what was synced, name and content, is there afterwards; "
     "every fifth time the power goes again during the start",
     "F4-tool": "the same cut on a plain SQLite writer, to see that it bites without syncs",
     "F5": "the order of write, sync and 202, as the system calls came",
     "F5-EIO": "one `fdatasync` of the database fails with EIO: no 202 after it, no second try, "
     "exit code 4; then a new start",
+    "F6": "PostgreSQL stopped without a checkpoint (`pg_ctl stop -m immediate`) under load",
+    "F7": "PostgreSQL restarted so every few seconds, then away for long: callers get 503 with "
+    "Retry-After, nothing new is begun, and all goes on by itself",
     "F8": "a disk that is full but for 32 MB, and one that is full to the last block, under load; "
     "then space comes back",
     "F9-descriptors": "`ulimit -n 256` and more connections than that",

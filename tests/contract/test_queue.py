@@ -310,6 +310,22 @@ async def test_a_given_back_claim_costs_no_try(queue: Queue, clock: HandClock) -
     assert again.deliveries[0].tries == 1
 
 
+async def test_a_point_that_was_stored_unheard_is_given_back(
+    queue: Queue, clock: HandClock
+) -> None:
+    """The commit was done and the word of it lost: who did not send the dot may say so."""
+    await queue.enqueue(parcel(clock.now()))
+    (claim,) = await claimed(queue)
+    assert await queue.point_of_no_return(claim.tickets)
+
+    await queue.release(claim.tickets, wait=timedelta(0))
+
+    (again,) = await claimed(queue)
+    assert not again.deliveries[0].in_doubt
+    await queue.release(claim.tickets, wait=timedelta(0))  # of an old fence: nothing happens
+    assert await queue.point_of_no_return(again.tickets)
+
+
 async def test_lists_are_newest_first_and_pages_meet(queue: Queue, clock: HandClock) -> None:
     """after and before walk through everything once, in both directions."""
     ids = []

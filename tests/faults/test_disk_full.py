@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pillarbox.base.db.upgrade import check_integrity
 from support.checker import AcceptedLedger, check, settled
 from support.laboratory import Size, Tally
 from support.ledger_relay import LedgerRelay, Options, ledger_relay
@@ -128,7 +129,9 @@ def test_a_full_disk_refuses_mail_and_loses_none(
             disk.clear()
             until(lambda: len(ledger.read()) > before, seconds=10, what="taking mail again")
         settled(box, token)
-        found = check(box, token, ledger, relay, database=disk.copy(tmp_path))
+        found = check(
+            box, token, ledger, relay, faults=lambda: check_integrity(disk.copy(tmp_path))
+        )
 
     assert found.wrong == [], str(found)
     assert found.lost == found.duplicates == found.uncertain == 0

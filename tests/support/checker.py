@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,18 @@ class Findings:
         return f"{self.counts}\n" + "\n".join(self.wrong[:20])
 
 
-def settled(box: Program, key: str, *, seconds: float = 60) -> None:
-    """Wait until nothing is queued or being sent. Raises TimeoutError."""
+def settled(box: Program, key: str, *, seconds: float = 60, doubts: bool = False) -> None:
+    """
+    Wait until nothing is queued or being sent; with doubts, until nothing is uncertain either.
+
+    Raises TimeoutError.
+    """
+    states = (*_RESTLESS, "uncertain") if doubts else _RESTLESS
 
     def is_quiet() -> bool:
         return not any(
             box.ask("GET", f"/v1/messages?state={state}&limit=1", key=key).body["data"]
-            for state in _RESTLESS
+            for state in states
         )
 
     until(is_quiet, seconds=seconds, what="the end of the queue")
@@ -89,12 +94,12 @@ def check(
     relay: LedgerRelay,
     *,
     canaries: Iterable[str] = (),
-    database: Path | None = None,
+    faults: Callable[[], Iterable[str]] | None = None,
 ) -> Findings:
     """
     Judge a run whose queue has settled (I1 to I8 of the plan of faults).
 
-    database is for a program whose home is seen from inside only.
+    faults says what is wrong with the database; left out, the one in the home is looked at.
     """
     acknowledged = ledger.read()
     messages = {each["id"]: each for each in all_messages(box, key)}
@@ -106,7 +111,8 @@ def check(
     _look_for_lost({each for ids in acknowledged.values() for each in ids}, messages, copies, found)
     _look_at_states(messages, copies, found)
     _look_at_copies(box, key, copies, messages, found)
-    found.wrong += [f"I7 {each}" for each in check_integrity(database or box.home / "pillarbox.db")]
+    looked = faults() if faults else check_integrity(box.home / "pillarbox.db")
+    found.wrong += [f"I7 {each}" for each in looked]
     _look_for_secrets(box, messages, (key, *canaries), found)
     return found
 

@@ -100,6 +100,16 @@ class Postgres:
         finally:
             await connection.close()
 
+    def faults(self, url: str) -> list[str]:
+        """What cannot be read of a database: its pages have checksums."""
+        dumped = subprocess.run(
+            [self._bin / "pg_dump", "--dbname", url, "--file", os.devnull],
+            capture_output=True,
+            text=True,
+            **self._as_whom(),
+        )
+        return dumped.stderr.splitlines() if dumped.returncode else []
+
     @property
     def _place(self) -> Path:
         return self.folder / "cluster"

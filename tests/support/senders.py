@@ -28,6 +28,8 @@ class Senders:
     repeats: int = 0
     """Requests that were sent again because no 202 came."""
     statuses: dict[int, int] = field(default_factory=dict)
+    without_retry_after: int = 0
+    """Refusals (503) that do not say when to ask again."""
     _next: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -69,6 +71,8 @@ class Senders:
             return False
         with self._lock:
             self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
+            is_refusal = answer.status in (503, 507)
+            self.without_retry_after += is_refusal and "retry-after" not in answer.headers
         if answer.status != 202:
             return False
         self.ledger.append(name, str(answer.body["id"]))

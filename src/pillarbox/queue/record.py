@@ -77,19 +77,24 @@ class Release:
 
 
 def release(connection: Connection, given_back: Sequence[Release]) -> list[None]:
-    """Queue again what was claimed and not tried. Nothing happened, so nothing is journalled."""
+    """
+    Queue again what was claimed and not tried. Nothing happened, so nothing is journalled.
+
+    Who holds the fence knows that the dot was not sent, also where the point of no return is
+    stored: its commit was done and the word of it lost, as when the server of the database goes.
+    """
     for each in given_back:
         connection.execute(
             update(deliveries)
             .where(
                 tuple_(deliveries.c.id, deliveries.c.fence).in_(each.tickets),
                 deliveries.c.state == DeliveryState.SENDING.value,
-                deliveries.c.pointed_at.is_(None),
             )
             .values(
                 state=DeliveryState.QUEUED.value,
                 due_at=each.due_at,
                 lease_until=None,
+                pointed_at=None,
                 tries=deliveries.c.tries - 1,
                 changed_at=each.now,
             )
