@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 
 from pillarbox.base.errors import Conflict, Mismatch, NotFound
+from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
+from pillarbox.mail.envelope import Envelope
 from pillarbox.queue.browse import Page
 from pillarbox.queue.control import Retention
-from pillarbox.queue.message import Claim, Idempotency
+from pillarbox.queue.message import Claim, Destination, Idempotency
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.streams import BULK, CODE
@@ -49,6 +51,28 @@ async def test_a_stored_message_is_claimed_with_everything_it_takes_to_send_it(
     assert claim.octets == sent.content.octets
     assert [delivery.tries for delivery in claim.deliveries] == [1, 1]
     assert await state_of(queue, sent.id) is DeliveryState.SENDING
+
+
+async def test_everything_about_a_message_is_kept(queue: Queue, clock: HandClock) -> None:
+    """What is read later is what the receipt showed."""
+    plain = parcel(clock.now())
+    rich = parcel(
+        clock.now() + timedelta(microseconds=1),
+        "ann@x.org",
+        '"b b"@x.org',
+        envelope=Envelope(None, (Address.parse("ann@x.org"), Address.parse('"b b"@x.org'))),
+        content=Content.pass_gate("a: ä\r\n\r\nhö\r\n".encode()),
+        subject="half ä “quoted”",
+        send_at=clock.now() + timedelta(hours=1),
+        tags=("a", "b"),
+        metadata={"order": "ä\n"},
+        resent_from=plain.id,
+        destinations=(Destination("rly_2", "rly_3,rly_4"), Destination("rly_5")),
+    )
+    for each in (plain, rich):
+        receipt = await queue.enqueue(each)
+        assert await queue.message(each.id) == receipt.message
+        assert await queue.content_of(each.id) == each.content.octets
 
 
 async def test_a_claimed_delivery_is_not_claimed_again(queue: Queue, clock: HandClock) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 from pillarbox.base.clock import Clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
 _TIME_BITS, _CHANCE_BITS = 48, 80
+_CHANCE_SHIFTS = range(_CHANCE_BITS - 10, -1, -10)
 _PAGE = 1000  # octets: a hundred ids
 
 Chance = Callable[[int], int]
@@ -49,8 +51,15 @@ class Ids:
 
 def encode(moment: datetime, chance: int) -> str:
     """26 characters: milliseconds since 1970, then the 80 bits of chance."""
-    value = (int(moment.timestamp() * 1000) % (1 << _TIME_BITS)) << _CHANCE_BITS | chance
-    return "".join(_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10))
+    return _time(int(moment.timestamp() * 1000) % (1 << _TIME_BITS)) + "".join(
+        [_PAIRS[(chance >> shift) & 1023] for shift in _CHANCE_SHIFTS]
+    )
+
+
+@lru_cache(maxsize=4)
+def _time(milliseconds: int) -> str:
+    """The first ten characters, which all ids of a millisecond share."""
+    return "".join([_PAIRS[(milliseconds >> shift) & 1023] for shift in range(40, -1, -10)])
 
 
 def token(octets: int = 32) -> str:

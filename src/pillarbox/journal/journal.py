@@ -18,13 +18,12 @@ from sqlalchemy import (
     String,
     Table,
     func,
-    insert,
     select,
 )
 
-from pillarbox.base.db.prepared import Prepared
+from pillarbox.base.db.rows import Rows, as_json, microseconds
 from pillarbox.base.db.schema import Moment, metadata
-from pillarbox.journal.events import Event
+from pillarbox.journal.events import Event, catalogue
 
 events = Table(
     "events",
@@ -52,8 +51,12 @@ _IN_FLIGHT = timedelta(seconds=15)  # longer than a transaction of ours may take
 
 LEAP = 1_000_000_000  # more events than happen between a backup and the loss
 
-_EVENTS = Prepared(insert(events))
 _COMMON = tuple(field.name for field in fields(Event))
+_FACTS = {  # what only this kind of event says
+    kind: tuple(field.name for field in fields(kind) if field.name not in _COMMON)
+    for kind in catalogue().values()
+}
+_EVENTS = Rows(events, "at", "name", *_COMMON, "facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Entry:
 
 def write(connection: Connection, happened: Sequence[tuple[datetime, Event]]) -> None:
     """In the caller's transaction: a change and its event are committed together or not at all."""
-    _EVENTS.run(connection, [row_of(at, event) for at, event in happened])
+    _EVENTS.store(connection, [_row(at, event) for at, event in happened])
 
 
 def of_message(connection: Connection, message_id: str) -> list[Entry]:
@@ -119,9 +122,19 @@ def forget_before(connection: Connection, moment: datetime) -> int:
 def row_of(at: datetime, event: Event) -> dict[str, Any]:
     """The event as its row, without an id."""
     row = {name: getattr(event, name) for name in _COMMON}
-    facts = {
-        field.name: getattr(event, field.name)
-        for field in fields(event)
-        if field.name not in _COMMON
-    }
+    facts = {name: getattr(event, name) for name in _FACTS[type(event)]}
     return {"at": at, "name": event.name, **row, "facts": facts}
+
+
+def _row(at: datetime, event: Event) -> tuple[Any, ...]:
+    """The same for _EVENTS."""
+    facts = [f"{as_json(name)}: {as_json(getattr(event, name))}" for name in _FACTS[type(event)]]
+    return (
+        microseconds(at),
+        event.name,
+        event.message_id,
+        event.delivery_id,
+        event.relay_id,
+        event.principal,
+        f"{{{', '.join(facts)}}}",
+    )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -71,13 +72,14 @@ def check_message_id(message_id: str) -> None:
 
 def _check_names(head: str, fields: Sequence[Field]) -> None:
     """The header section holds the fields we meant, in our order, and none besides."""
-    found = [line.partition(":")[0] for line in head.split("\r\n") if line[:1] not in "\t "]
-    if found != [name for name, _ in fields]:
+    starts = head.count("\r\n") - head.count("\r\n ") - head.count("\r\n\t")
+    named = all(line.startswith(f"{name}:") and line[-2:] == "\r\n" for name, line in fields)
+    if starts != len(fields) or not named:
         raise Invalid("the header section did not come out as it was meant", field="headers")
 
 
 def _fields(draft: Draft, message_id: str, date: datetime) -> Iterator[Field]:
-    yield "Date", f"Date: {format_datetime(date)}\r\n"
+    yield "Date", _date(date.replace(microsecond=0))
     yield _mailboxes("From", (draft.from_,))
     if draft.sender is not None and draft.sender.address != draft.from_.address:
         yield _mailboxes("Sender", (draft.sender,))
@@ -96,6 +98,12 @@ def _fields(draft: Draft, message_id: str, date: datetime) -> Iterator[Field]:
         yield from _unsubscribing(draft.list_unsubscribe)
     for header in draft.headers:
         yield header.name, header.line()
+
+
+@lru_cache(maxsize=16)
+def _date(second: datetime) -> str:
+    """Written once for all messages of a second."""
+    return f"Date: {format_datetime(second)}\r\n"
 
 
 def _mailboxes(name: str, mailboxes: Sequence[Mailbox]) -> Field:
@@ -165,7 +173,13 @@ def _invitation(calendar: Calendar) -> _Part:
 
 
 def _leaf(kind: str, encoded: Encoded) -> _Part:
-    return _Part((_line("Content-Type", kind), _encoding(encoded.encoding)), [encoded.octets])
+    return _Part(_leaf_fields(kind, encoded.encoding), [encoded.octets])
+
+
+@lru_cache(maxsize=64)
+def _leaf_fields(kind: str, encoding: str) -> tuple[Field, ...]:
+    """There are as many as there are kinds of text and ways to encode it."""
+    return _line("Content-Type", kind), _encoding(encoding)
 
 
 def _file(attachment: Attachment, *, is_inline: bool) -> _Part:

@@ -153,8 +153,10 @@ class Draft:
         if len(self.reply_to) > MAX_RECIPIENTS:
             yield Invalid(f"reply_to takes at most {MAX_RECIPIENTS} addresses", field="reply_to")
         yield from self._text_problems()
-        yield from self._attachment_problems()
-        yield from self._header_problems()
+        if self.attachments:
+            yield from self._attachment_problems()
+        if self.headers:
+            yield from self._header_problems()
 
     def _text_problems(self) -> Iterator[Invalid]:
         if words.UNSAFE.search(self.subject):

@@ -26,6 +26,8 @@ class Mailbox:
     address: Address
 
     def __post_init__(self) -> None:
+        if not self.name:
+            return
         if words.UNSAFE.search(self.name) or "\t" in self.name:
             raise Invalid("a name must not contain control characters or line ends")
         if len(self.name) > MAX_NAME:
@@ -53,7 +55,7 @@ class Mailbox:
 
     @classmethod
     def _parse_one(cls, text: str) -> Mailbox:
-        match = _ANGLE.fullmatch(text)
+        match = _ANGLE.fullmatch(text) if text.endswith(">") else None
         if match is None:
             return cls("", Address.parse(text))
         return cls(_name(match["name"], text), Address.parse(match["address"]))

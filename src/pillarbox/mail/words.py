@@ -28,13 +28,14 @@ _Q_TABLE = tuple(
 )
 _SIMPLE_VALUE = re.compile(r"[ !#-\[\]-~]{1,60}")
 _SUBJECT_ROOM = MAX_WORD - len("Subject")
+_SHORT_SUBJECT = 60  # characters; with the name it fits into one line
 _LONG_WORD = 900
 _SECTION = 56  # characters of one RFC 2231 §3 continuation, so that its line stays under 78
 
 
 def unstructured(text: str, room: int = MAX_WORD) -> list[str]:
     """Free text as pieces between which a line may be folded; joined, they are the value."""
-    if not text or (_PLAIN.fullmatch(text) and "=?" not in text):
+    if not text or _is_plain(text):
         return foldable(text)
     return _spaced(encoded_words(text, room))
 
@@ -45,6 +46,8 @@ def subject(text: str) -> list[str]:
 
     Nothing but people reads a subject, so here a long word may be encoded.
     """
+    if len(text) <= _SHORT_SUBJECT and _is_plain(text):
+        return [text]
     if len(text) > _LONG_WORD and max(map(len, text.split())) > _LONG_WORD:
         return _spaced(encoded_words(text, _SUBJECT_ROOM))
     return unstructured(text, _SUBJECT_ROOM)
@@ -117,6 +120,11 @@ def _parameter(name: str, text: str) -> list[str]:
 
 def _is_simple(text: str) -> bool:
     return bool(_SIMPLE_VALUE.fullmatch(text)) and "=?" not in text and text == text.strip()
+
+
+def _is_plain(text: str) -> bool:
+    """Stands in a header as it is, and does not look like an encoded word."""
+    return _PLAIN.fullmatch(text) is not None and "=?" not in text
 
 
 def _spaced(words: list[str]) -> list[str]:

@@ -6,23 +6,55 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, select, tuple_
 
-from pillarbox.base.db.prepared import Prepared
+from pillarbox.base.db.rows import Rows, as_json, microseconds
 from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event, MessageAccepted, MessageResent
-from pillarbox.queue.message import Idempotency, Parcel, Receipt, as_stored
+from pillarbox.queue.message import Idempotency, Parcel, Receipt
 from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages
 
 Known = dict[tuple[str, str], tuple[str, str]]
 """(scope, key) → (fingerprint, message id)."""
 
 
-_MESSAGES = Prepared(insert(messages))
-_CONTENTS = Prepared(insert(contents))
-_DELIVERIES = Prepared(insert(deliveries))
-_KEYS = Prepared(insert(idempotency_keys))
+_MESSAGES = Rows(
+    messages,
+    "id",
+    "accepted_at",
+    "inlet",
+    "principal",
+    "stream",
+    "relay_id",
+    "reverse_path",
+    "from_header",
+    "subject",
+    "message_id_header",
+    "size",
+    "is_eight_bit",
+    "needs_smtputf8",
+    "send_at",
+    "expires_at",
+    "tags",
+    "metadata",
+    "resent_from",
+)
+_CONTENTS = Rows(contents, "message_id", "octets")
+_DELIVERIES = Rows(
+    deliveries,
+    "id",
+    "message_id",
+    "relay_id",
+    "stand_ins",
+    "priority",
+    "forward_path",
+    "state",
+    "due_at",
+    "expires_at",
+    "changed_at",
+)
+_KEYS = Rows(idempotency_keys, "scope", "key", "fingerprint", "message_id", "created_at")
 
 
 def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
@@ -37,7 +69,7 @@ def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
     for parcel in parcels:
         receipt = _replay(parcel.idempotency, known)
         if receipt is None:
-            receipt = Receipt(parcel.id, message=as_stored(parcel))
+            receipt = Receipt(parcel.id, parcel)
             fresh.append(parcel)
             if parcel.idempotency is not None:
                 slot = (parcel.idempotency.scope, parcel.idempotency.key)
@@ -83,17 +115,16 @@ def _replay(idempotency: Idempotency | None, known: Known) -> Receipt | None:
             "use a new key for a new message",
             field="Idempotency-Key",
         )
-    return Receipt(message_id, replayed=True)
+    return Receipt(message_id)
 
 
 def _store(connection: Connection, parcels: Sequence[Parcel]) -> None:
     if not parcels:
         return
-    _MESSAGES.run(connection, [_message_row(parcel) for parcel in parcels])
-    octets = [{"message_id": parcel.id, "octets": parcel.content.octets} for parcel in parcels]
-    _CONTENTS.run(connection, octets)
-    _DELIVERIES.run(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
-    _KEYS.run(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
+    _MESSAGES.store(connection, [_message_row(parcel) for parcel in parcels])
+    _CONTENTS.store(connection, [(parcel.id, parcel.content.octets) for parcel in parcels])
+    _DELIVERIES.store(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
+    _KEYS.store(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
     told: list[tuple[datetime, Event]] = [(each.accepted_at, _accepted(each)) for each in parcels]
     told += [(each.accepted_at, _resent(each)) for each in parcels if each.resent_from is not None]
     journal.write(connection, told)
@@ -118,54 +149,56 @@ def _resent(parcel: Parcel) -> MessageResent:
     )
 
 
-def _message_row(parcel: Parcel) -> dict[str, Any]:
+def _message_row(parcel: Parcel) -> tuple[Any, ...]:
+    """For _MESSAGES."""
     reverse_path = parcel.envelope.reverse_path
-    return {
-        "id": parcel.id,
-        "accepted_at": parcel.accepted_at,
-        "inlet": parcel.inlet,
-        "principal": parcel.principal,
-        "stream": parcel.stream.name,
-        "relay_id": parcel.relay_id,
-        "reverse_path": None if reverse_path is None else str(reverse_path),
-        "from_header": parcel.from_header,
-        "subject": parcel.subject,
-        "message_id_header": parcel.message_id_header,
-        "size": parcel.content.size,
-        "is_eight_bit": parcel.content.is_eight_bit,
-        "needs_smtputf8": parcel.content.needs_smtputf8,
-        "send_at": parcel.send_at,
-        "expires_at": parcel.expires_at,
-        "tags": list(parcel.tags),
-        "metadata": parcel.metadata,
-        "resent_from": parcel.resent_from,
-    }
+    content = parcel.content
+    return (
+        parcel.id,
+        microseconds(parcel.accepted_at),
+        parcel.inlet,
+        parcel.principal,
+        parcel.stream.name,
+        parcel.relay_id,
+        None if reverse_path is None else str(reverse_path),
+        parcel.from_header,
+        parcel.subject,
+        parcel.message_id_header,
+        content.size,
+        content.is_eight_bit,
+        content.needs_smtputf8,
+        microseconds(parcel.send_at),
+        microseconds(parcel.expires_at),
+        as_json(parcel.tags) if parcel.tags else "[]",
+        as_json(parcel.metadata) if parcel.metadata else "{}",
+        parcel.resent_from,
+    )
 
 
-def _delivery_rows(parcel: Parcel) -> Iterator[dict[str, Any]]:
+def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
+    """For _DELIVERIES."""
+    state, priority = parcel.first_state.value, parcel.stream.priority
+    accepted_at, expires_at = microseconds(parcel.accepted_at), microseconds(parcel.expires_at)
+    due_at = microseconds(parcel.send_at) if parcel.is_scheduled else accepted_at
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
     for number, (delivery_id, forward_path) in enumerate(paths):
         destination = parcel.destination(number)
-        yield {
-            "id": delivery_id,
-            "message_id": parcel.id,
-            "relay_id": destination.relay_id,
-            "stand_ins": destination.stand_ins,
-            "priority": parcel.stream.priority,
-            "forward_path": str(forward_path),
-            "state": parcel.first_state.value,
-            "due_at": parcel.first_due_at,
-            "expires_at": parcel.expires_at,
-            "changed_at": parcel.accepted_at,
-        }
+        yield (
+            delivery_id,
+            parcel.id,
+            destination.relay_id,
+            destination.stand_ins,
+            priority,
+            str(forward_path),
+            state,
+            due_at,
+            expires_at,
+            accepted_at,
+        )
 
 
-def _key_row(parcel: Parcel) -> dict[str, Any]:
-    assert parcel.idempotency is not None
-    return {
-        "scope": parcel.idempotency.scope,
-        "key": parcel.idempotency.key,
-        "fingerprint": parcel.idempotency.fingerprint,
-        "message_id": parcel.id,
-        "created_at": parcel.accepted_at,
-    }
+def _key_row(parcel: Parcel) -> tuple[Any, ...]:
+    """For _KEYS."""
+    key = parcel.idempotency
+    assert key is not None
+    return key.scope, key.key, key.fingerprint, parcel.id, microseconds(parcel.accepted_at)

@@ -193,15 +193,22 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """
-    Where a message is stored, and the message as it was at that moment.
+    Where a message is stored, and what was stored.
 
-    replayed: an earlier request with the same key stored it; message is None then, because
-    time has passed since.
+    parcel is None when an earlier request with the same key stored it: time has passed since.
     """
 
     message_id: str
-    replayed: bool = False
-    message: Message | None = None
+    parcel: Parcel | None = None
+
+    @property
+    def replayed(self) -> bool:
+        return self.parcel is None
+
+    @property
+    def message(self) -> Message | None:
+        """The message as it was the moment after it was stored."""
+        return None if self.parcel is None else as_stored(self.parcel)
 
 
 def as_stored(parcel: Parcel) -> Message:

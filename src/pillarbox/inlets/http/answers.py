@@ -83,7 +83,8 @@ def listed(shown: list[Any], *, has_more: bool = False, cursor: str | None = Non
 
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{utc.isoformat(timespec='milliseconds')[:-6]}Z"  # in place of +00:00
 
 
 def _maybe(at: datetime | None) -> str | None:

@@ -46,6 +46,10 @@ class _Doubled(dict[str, Any]):
     names: tuple[str, ...] = ()
 
 
+class _StandsTwice(Exception):
+    """Some object has a name twice; which, is for a second reading to find out."""
+
+
 class Intake:
     """Reads bodies, never more at one moment than fit into memory."""
 
@@ -104,15 +108,8 @@ def parse(octets: bytes | bytearray) -> Parsed:
     Raises Malformed when it is no JSON object. A bytearray is emptied, so that a body of
     many megabytes is not held twice.
     """
-    doubled: list[str] = []
-    brackets = octets.count(b"[") + octets.count(b"{")
-    has_surrogates = b"\\ud" in octets or b"\\uD" in octets
     try:
-        whole = json.loads(
-            _emptied(octets),
-            object_pairs_hook=lambda pairs: _object(pairs, doubled),
-            parse_constant=_no_number,
-        )
+        whole, is_doubled = _decoded(_emptied(octets))
     except UnicodeDecodeError:
         raise Malformed("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -124,11 +121,23 @@ def parse(octets: bytes | bytearray) -> Parsed:
         raise Malformed(f"the body is not JSON: {error}") from None
     if not isinstance(whole, dict):
         raise Malformed("the body is JSON, but not an object: begin with {")
-    if brackets > MAX_DEPTH:
-        _check_depth(whole)
-    if doubled or has_surrogates:
+    if _has_broken_text(whole) or is_doubled:
         return without_faulty(whole)
     return Parsed(whole)
+
+
+def _decoded(text: str) -> tuple[Any, bool]:
+    """
+    The value, and whether a name stands twice in some object of it: they are marked then.
+
+    Nobody means that, so it is looked for in a first reading and marked in a second.
+    """
+    if text.startswith("\ufeff"):
+        raise ValueError("it begins with a byte order mark")  # RFC 8259 §8.1
+    try:
+        return _SINGLE.decode(text), False
+    except _StandsTwice:
+        return _MARKING.decode(text), True
 
 
 def _emptied(octets: bytes | bytearray) -> str:
@@ -164,14 +173,20 @@ def _check_media_type(request: Request) -> None:
         raise UnsupportedMedia("send the body as JSON, with Content-Type: application/json")
 
 
-def _object(pairs: list[tuple[str, Any]], doubled: list[str]) -> dict[str, Any]:
+def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise _StandsTwice
+    return names
+
+
+def _marked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) == len(pairs):
         return names
     marked = _Doubled(names)
     counts = Counter(name for name, _ in pairs)
     marked.names = tuple(name for name, count in counts.items() if count > 1)
-    doubled.extend(marked.names)
     return marked
 
 
@@ -179,17 +194,22 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not a number in JSON")
 
 
-def _check_depth(whole: dict[str, Any]) -> None:
+_SINGLE = json.JSONDecoder(object_pairs_hook=_single, parse_constant=_no_number)
+_MARKING = json.JSONDecoder(object_pairs_hook=_marked, parse_constant=_no_number)
+
+
+def _has_broken_text(whole: dict[str, Any]) -> bool:
+    """Whether half a character is anywhere in it. Raises Malformed when it is too deep."""
+    is_broken = False
     level: list[Any] = [whole]
     for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for each in level
-            for child in (each.values() if isinstance(each, dict) else each)
-            if isinstance(child, dict | list)
-        ]
+        below: list[Any] = []
+        for each in level:
+            below += (*each, *each.values()) if isinstance(each, dict) else each
+        is_broken = is_broken or any(type(it) is str and _is_broken(it) for it in below)
+        level = [it for it in below if isinstance(it, dict | list)]
         if not level:
-            return
+            return is_broken
     raise _too_deep()
 
 
@@ -228,7 +248,14 @@ def _faulty_name(name: str, where: str) -> Iterator[Invalid]:
 
 
 def _is_broken(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    """A lone surrogate: it is in no Unicode text, and cannot be encoded."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _below(where: str, name: str) -> str:

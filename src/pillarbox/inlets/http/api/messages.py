@@ -24,6 +24,7 @@ from pillarbox.inlets.http.answers import (
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.openapi import problems, takes
 from pillarbox.inlets.http.reading.message import read_message
+from pillarbox.inlets.http.receipt import written
 from pillarbox.journal import journal
 from pillarbox.mail.address import Address
 from pillarbox.queue.browse import Page
@@ -108,10 +109,12 @@ async def require_capacity(desk: Desk) -> None:
 
 async def accepted(desk: Desk, receipt: Receipt) -> Response:
     """202: a message that is stored."""
-    message = receipt.message or await desk.queue.message(receipt.message_id)
-    headers = {"Location": f"/v1/messages/{message.id}"}
-    if receipt.replayed:
-        headers["Idempotent-Replayed"] = "true"
+    headers = {"Location": f"/v1/messages/{receipt.message_id}"}
+    if receipt.parcel is not None:
+        body = written(receipt.parcel, desk.registry)
+        return Response(body, 202, headers, media_type="application/json")
+    message = await desk.queue.message(receipt.message_id)
+    headers["Idempotent-Replayed"] = "true"
     return answer(show_message(message, desk.registry), 202, headers)
 
 
