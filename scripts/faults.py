@@ -47,7 +47,8 @@ FAULTS = {
     "F11": "an answer to the final dot just before and just after the deadline",
     "F12": "every reply at every stage: [the matrix](reply-matrix.md)",
     "F15a": "a relay that takes a second over every answer, beside another",
-    "F15b": "clients that never finish their request, beside others that do",
+    "F15b": "clients that never finish their request and drip an octet each half a second, beside "
+    "others that do",
     "F16": "the clock set an hour forth and back under load, and forty days forth",
     "F17": "SIGSTOP and SIGCONT under load, and between the dot and its answer",
     "F18": "a backlog that waits for a relay that is away, beside one that is dead for good",

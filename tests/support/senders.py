@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ class Senders:
     repeats: int = 0
     """Requests that were sent again because no 202 came."""
     statuses: dict[int, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    """How long each answer took."""
     without_retry_after: int = 0
     """Refusals (503) that do not say when to ask again."""
     _next: int = 0
@@ -62,7 +65,7 @@ class Senders:
             "text": _TEXT,
             **self.fields,
         }
-        name = f"{self.prefix}-{number}"
+        name, began = f"{self.prefix}-{number}", time.monotonic()
         try:
             answer = self.box.ask(
                 "POST", "/v1/messages", body, key=self.key, headers={"Idempotency-Key": name}
@@ -70,6 +73,7 @@ class Senders:
         except (OSError, http.client.HTTPException):
             return False
         with self._lock:
+            self.seconds.append(time.monotonic() - began)
             self.statuses[answer.status] = self.statuses.get(answer.status, 0) + 1
             is_refusal = answer.status in (503, 507)
             self.without_retry_after += is_refusal and "retry-after" not in answer.headers

@@ -30,6 +30,7 @@ from pillarbox.inlets.http.api import (
     versions,
 )
 from pillarbox.inlets.http.body import Intake
+from pillarbox.inlets.http.connection import Connection
 from pillarbox.inlets.http.console import captured, message, overview
 from pillarbox.inlets.http.console import relays as relay_page
 from pillarbox.inlets.http.desk import Desk
@@ -127,7 +128,7 @@ class _Server(uvicorn.Server):
 def _settings(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
