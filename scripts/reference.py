@@ -35,6 +35,7 @@ from pillarbox.inlets.http.reading.fields import Partly
 from pillarbox.journal.events import Event, catalogue
 from pillarbox.relays import presets
 from pillarbox.relays.catalogue import Entry, entries
+from pillarbox.relays.change import PASSPHRASE
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import RelaySettings, Slot, attribute
 from reference_words import EXITS, RELAY_FIELDS, SHAPES
@@ -263,7 +264,7 @@ def metrics() -> str:
 
 
 def relays() -> str:
-    known = ["name", *READERS, *Slot, "default"]
+    known = ["name", *READERS, *Slot, PASSPHRASE, "default"]
     unsaid = set(known) ^ RELAY_FIELDS.keys()
     if unsaid:
         raise SystemExit(f"scripts/reference_words.py: see to {', '.join(sorted(unsaid))}")
@@ -293,6 +294,8 @@ def type_of(name: str) -> str:
         return "secret"
     if name in ("name", "default"):
         return "text" if name == "name" else "true"
+    if name == PASSPHRASE:
+        return "secret"
     reader = READERS[name]
     enclosed = inspect.getclosurevars(reader).nonlocals
     if "by_word" in enclosed:

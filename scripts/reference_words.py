@@ -24,7 +24,8 @@ RELAY_FIELDS = {
     "pin": "SHA-256 of the server's certificate. With a pin neither chain, name nor dates count.",
     "server_name": "The name that the certificate must have, when it is not the host.",
     "minimum_tls": "The lowest TLS version that we agree to: `1.2` or `1.3`.",
-    "client_certificate": "Our own certificate, in PEM, for servers that ask for one.",
+    "client_certificate": "Our own certificate, in PEM, for servers that ask for one; then whoever "
+    "issued it.",
     "ehlo_name": "What we introduce ourselves as. Left out: the host of `PILLARBOX_BASE_URL`, "
     "else `localhost`.",
     "local_address": "The address of this machine to connect from.",
@@ -43,7 +44,8 @@ RELAY_FIELDS = {
     "directory": "`pickup` only: the folder, as a whole path.",
     "password": "A secret: it goes in and never comes out.",
     "proxy_password": "A secret: the one of `proxy_username`.",
-    "client_key": "A secret: the key of `client_certificate`, in PEM, without a passphrase.",
+    "client_key": "A secret: the key of `client_certificate`, in PEM.",
+    "client_key_passphrase": "Opens `client_key` as it comes in; it is not kept.",
 }
 """One sentence for each thing that a relay can be told. A field without one stops the check."""
 

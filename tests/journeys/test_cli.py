@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from support.program import Program, new_program, program
 from support.waiting import until
@@ -126,6 +127,22 @@ def test_a_relay_from_its_first_to_its_last_day(either: Program) -> None:
     ends(either, 0, "relay", "remove", "main")
     _, said = ends(either, 3, "relay", "show", "main")
     assert "main" in said
+
+
+def test_certificates_in_words(either: Program, tmp_path: Path) -> None:
+    """Of files, before anything is saved, and of a relay."""
+    authority = tmp_path / "ca.pem"
+    trustme.CA(organization_name="Pillars").cert_pem.write_to_path(str(authority))
+    ends(either, 0, "relay", "add", "own", "--host", "mail.example.org", "--set",
+         f"authorities=@{authority}")  # fmt: skip
+
+    of_file, _ = ends(either, 0, "relay", "certificates", "--set", f"authorities=@{authority}")
+    of_relay, _ = ends(either, 0, "relay", "certificates", "own")
+
+    assert of_file == of_relay
+    assert "O=Pillars" in of_file
+    assert "itself" in of_file
+    ends(either, 2, "relay", "certificates")
 
 
 def test_a_relay_that_does_not_work(either: Program) -> None:

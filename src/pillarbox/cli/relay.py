@@ -60,7 +60,7 @@ class Settings:
 
     set_: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=VALUE")] = ()
     """Any other setting, as often as needed. An empty value goes back to the default;
-    authorities, client_certificate and client_key take @FILE."""
+    authorities, client_certificate, client_key and client_key_passphrase take @FILE."""
 
     def fields(self) -> dict[str, Any]:
         """What was said, by the names of the API. Raises Usage."""
@@ -88,8 +88,9 @@ class Settings:
 
 NO_SETTINGS = Settings()
 _WAITING = ("queued", "scheduled", "deferred", "uncertain", "sending")
-_FROM_FILES = frozenset({"authorities", "client_certificate", "client_key"})
-_SECRETS = frozenset({"password", "proxy_password", "client_key"})
+_KEY = frozenset({"client_key", "client_key_passphrase"})
+_FROM_FILES = frozenset({"authorities", "client_certificate"}) | _KEY
+_SECRETS = frozenset({"password", "proxy_password"}) | _KEY
 _NOT_HERE = "use --password-stdin or --password-env NAME, or the API for a proxy's"
 
 
@@ -177,6 +178,34 @@ def undo(
         return await asking_again(lambda more: box.relays.undo(name, version, **secrets, **more))
 
     _show(ask(everywhere, work), everywhere)
+
+
+@app.command
+def certificates(
+    name: str | None = None,
+    /,
+    *,
+    set_: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=@FILE")] = (),
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Show whom a relay believes and who we are there; without NAME, what files hold.
+
+    Parameters
+    ----------
+    set_
+        authorities, client_certificate, client_key or client_key_passphrase, each as @FILE.
+    """
+    pem = {field: text or "" for field, text in map(_setting, set_)}
+    if (name is None) != bool(pem):
+        raise Usage("name a relay, or files: --set authorities=@ca.pem")
+    home = Home.EXPECTED if name else Home.SPARED
+    seen = ask(everywhere, lambda box: box.relays.certificates(name, **pem), home=home)
+    if everywhere.json:
+        return print_json(seen.json)
+    from pillarbox.cli.terminal import console
+    from pillarbox.cli.views.certificates import show_certificates
+
+    return show_certificates(seen, console())
 
 
 @app.command
@@ -268,7 +297,8 @@ def _setting(text: str) -> tuple[str, str | None]:
 
 def _read(name: str, file: str) -> str:
     try:
-        return Path(file).expanduser().read_text()
+        text = Path(file).expanduser().read_text()
+        return text.rstrip("\r\n") if name == "client_key_passphrase" else text
     except OSError as error:
         raise Usage(f"--set {name}=@{file}: {error.strerror}") from None
     except UnicodeDecodeError:

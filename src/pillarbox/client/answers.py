@@ -206,6 +206,33 @@ class RelayVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate in words. days_left is negative when it has ended."""
+
+    subject: str = ""
+    issuer: str = ""
+    names: tuple[str, ...] = _words()
+    not_before: datetime | None = _moment()
+    not_after: datetime | None = _moment()
+    days_left: int = 0
+    key: str = ""
+    sha256: str = ""
+    is_authority: bool = False
+    is_self_signed: bool = False
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificates:
+    """Whom a relay believes, and our own certificate with its chain."""
+
+    authorities: tuple[Certificate, ...] = _each("Certificate")
+    client_certificate: tuple[Certificate, ...] = _each("Certificate")
+    key_matches: bool | None = None
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteList:
     """Rules, read from the top: `{"when": {…}, "relays": ["first", "second"]}`."""
 
@@ -327,5 +354,5 @@ def _as_it_is(value: Any) -> Any:
 
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Delivery, Attempt, Session, Event, Step, Proposal)
+    kind.__name__: kind for kind in (Delivery, Attempt, Session, Event, Step, Proposal, Certificate)
 }

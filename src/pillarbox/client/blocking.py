@@ -15,6 +15,7 @@ from pillarbox.base.config import Config
 from pillarbox.base.errors import PillarboxError
 from pillarbox.client import calls
 from pillarbox.client.answers import (
+    Certificates,
     Event,
     Key,
     Message,
@@ -170,6 +171,13 @@ class BlockingRelays:
         one is asked for again, Conflict when a later version stands in the way.
         """
         return self._portal.run(self._relays.undo(relay, version, **secrets))
+
+    def certificates(self, relay: str | None = None, **pem: str) -> Certificates:
+        """
+        What the certificates of a relay are, or, without one, those given: authorities,
+        client_certificate, client_key, client_key_passphrase. Raises NotFound, Rejected.
+        """
+        return self._portal.run(self._relays.certificates(relay, **pem))
 
     def remove(self, relay: str) -> None:
         """Mail that waits for it is held. Raises NotFound."""

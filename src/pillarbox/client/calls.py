@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pillarbox.base import ids
 from pillarbox.base.errors import PillarboxError, Unavailable
 from pillarbox.client.answers import (
+    Certificates,
     Event,
     Key,
     Message,
@@ -201,6 +202,17 @@ class Relays(Calls):
             version = body["version"] = (await self.get(relay)).version
         call = Call("POST", _relay(relay, f"/versions/{version}/undo"), body=body)
         return read(Relay, await self._json(call))
+
+    async def certificates(self, relay: str | None = None, **pem: str) -> Certificates:
+        """
+        What the certificates of a relay are, or, without one, those given: authorities,
+        client_certificate, client_key, client_key_passphrase. Raises NotFound, Rejected.
+        """
+        if relay is not None:
+            call = Call("GET", _relay(relay, "/certificates"))
+        else:
+            call = Call("POST", "/v1/relays/certificates", body=dict(pem))
+        return read(Certificates, await self._json(call))
 
     async def remove(self, relay: str) -> None:
         """Mail that waits for it is held. Raises NotFound."""

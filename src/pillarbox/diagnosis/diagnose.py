@@ -91,7 +91,7 @@ class Diagnosis:
 
         With faults in the settings nothing is contacted, and each fault is a failing step.
         """
-        if problems := change.problems():
+        if problems := change.problems(now=self._clock.now()):
             settled = settle(change.values, None, signs_in=False)
             return _faulty(problems, settled)
         question = Question(mail_from=mail_from, rcpt_to=rcpt_to, is_typed=True)

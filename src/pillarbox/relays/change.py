@@ -10,12 +10,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from typing import Any
 
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.base.secret import Secret
-from pillarbox.relays.certificates import fits, public_key_of
+from pillarbox.relays.certificates import ended, place_of_key, public_key_of
 from pillarbox.relays.contradictions import contradictions, missing_secrets
 from pillarbox.relays.defaults import FOLLOWING, settle
 from pillarbox.relays.fields import READERS, read_name
@@ -42,9 +43,12 @@ class Clear:
 
 SecretChange = Keep | Replace | Clear
 
+PASSPHRASE = "client_key_passphrase"  # noqa: S105 - the name of the field
+"""Opens client_key as it comes in, and is not kept."""
+
 _SLOTS = frozenset(slot.value for slot in Slot)
 _DEFAULTS = {each.name: each.default for each in fields(RelaySettings)}
-_KNOWN = (*READERS, *Slot, "name")
+_KNOWN = (*READERS, *Slot, PASSPHRASE, "name")
 _OTHER_WORDS = {
     "server": "host",
     "hostname": "host",
@@ -94,8 +98,10 @@ class RelayChange:
         secrets: dict[Slot, SecretChange] = dict.fromkeys(Slot, Keep())
         for name, raw in typed.items():
             try:
-                if name in _SLOTS:
-                    secrets[Slot(name)] = _read_secret(Slot(name), raw)
+                if name == PASSPHRASE:
+                    _refuse_lonely_passphrase(raw, typed)
+                elif name in _SLOTS:
+                    secrets[Slot(name)] = _read_secret(Slot(name), raw, typed.get(PASSPHRASE))
                 else:
                     values[name] = _read_value(name, raw)
             except Invalid as fault:
@@ -108,20 +114,25 @@ class RelayChange:
         *,
         stored: Collection[Slot] = (),
         secrets_may_follow: bool = False,
+        now: datetime | None = None,
     ) -> tuple[Invalid, ...]:
         """
         Everything that stands against it, each with its field.
 
         `stored` are the slots that hold a secret now. `secrets_may_follow` is for imports,
-        which bring none: the relay then waits for them.
+        which bring none: the relay then waits for them. `now` looks at the dates of
+        certificates that come with the change.
         """
         settled = settle(self.values, current, signs_in=self._brings(Slot.PASSWORD))
         rules = [*contradictions(settled), *self.misplaced(settled)]
+        rules += self._over(now) if now else ()
         if not secrets_may_follow:
             rules += missing_secrets(settled, self.held(stored))
         unreadable = {fault.field for fault in self.faults}
         if "preset" in unreadable:
             unreadable.add("host")  # it would have come with the preset
+        if "client_certificate" in unreadable:
+            unreadable.add("client_key")  # nobody can say whether it fits
         return (*self.faults, *(rule for rule in rules if rule.field not in unreadable))
 
     def apply_to(self, current: RelaySettings | None = None) -> RelaySettings:
@@ -133,6 +144,19 @@ class RelayChange:
         if problems := self.problems(current, secrets_may_follow=True):
             raise Rejected(problems)
         return settle(self.values, current, signs_in=self._brings(Slot.PASSWORD))
+
+    def certificate_faults(self, now: datetime) -> list[Invalid]:
+        """What stands against its certificates and their key, seen for themselves."""
+        chain = self.values.get("client_certificate")
+        shown = replace(RelaySettings(), client_certificate=chain)
+        key = [each for each in self.misplaced(shown) if each.field == Slot.CLIENT_KEY.value]
+        return [*self.faults, *self._over(now), *key]
+
+    def _over(self, now: datetime) -> Iterator[Invalid]:
+        for name in ("authorities", "client_certificate"):
+            pem = self.values.get(name)
+            if pem is not None and (why := ended(pem, now)):
+                yield Invalid(why, field=name)
 
     def _brings(self, slot: Slot) -> bool:
         return isinstance(self.secrets.get(slot), Replace)
@@ -172,7 +196,14 @@ def _meant(name: str) -> str:
     return f". Did you mean {close[0]}?" if close else ""
 
 
-def _read_secret(slot: Slot, raw: object) -> SecretChange:
+def _refuse_lonely_passphrase(raw: object, typed: Mapping[str, object]) -> None:
+    if raw is not None and not isinstance(raw, str):
+        raise Invalid("a passphrase is a text")
+    if raw and not typed.get(Slot.CLIENT_KEY.value):
+        raise Invalid("a passphrase comes with its client_key; it is used once and not kept")
+
+
+def _read_secret(slot: Slot, raw: object, passphrase: object = None) -> SecretChange:
     """Null clears, text replaces. Anything that reading a relay shows is refused."""
     if raw is None:
         return Clear()
@@ -188,7 +219,8 @@ def _read_secret(slot: Slot, raw: object) -> SecretChange:
             "this is a mask, not a secret. Leave the field out to keep the one that is stored"
         )
     if slot is Slot.CLIENT_KEY:
-        return Replace(Secret(raw), public_key_of(raw))
+        public_key, opened = public_key_of(raw, str(passphrase) if passphrase else None)
+        return Replace(Secret(opened), public_key)
     if _UNSAYABLE.search(raw):
         raise Invalid("this has a line end or another control character in it")
     return Replace(Secret(raw))
@@ -207,6 +239,14 @@ def _why_unused(slot: Slot, change: Replace, settled: RelaySettings) -> str | No
             return "a proxy password needs a proxy_username"
         case Slot.CLIENT_KEY if certificate is None:
             return "a client key needs its client_certificate"
-        case Slot.CLIENT_KEY if certificate and not fits(certificate, change.public_key):
-            return "this key belongs to another certificate"
+        case Slot.CLIENT_KEY if certificate is not None:
+            return _why_unfit(place_of_key(certificate, change.public_key))
+    return None
+
+
+def _why_unfit(place: int | None) -> str | None:
+    if place is None:
+        return "this key belongs to another certificate"
+    if place:
+        return f"this key belongs to certificate {place + 1} of client_certificate. Put it first"
     return None

@@ -22,7 +22,11 @@ from pillarbox.base.json_type import type_name
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays import presets
-from pillarbox.relays.certificates import read_certificates
+from pillarbox.relays.certificates import (
+    read_certificates,
+    refuse_disorder,
+    refuse_no_authority,
+)
 from pillarbox.relays.ehlo import is_host_name
 from pillarbox.relays.relay import Auth, RelayKind
 from pillarbox.relays.tables import MAX_NAME
@@ -226,6 +230,20 @@ def read_pem(raw: object) -> str:
     return text
 
 
+def read_authorities(raw: object) -> str:
+    """Certificates that may issue others."""
+    text = read_pem(raw)
+    refuse_no_authority(text)
+    return text
+
+
+def read_chain(raw: object) -> str:
+    """Our certificate, then whoever issued it."""
+    text = read_pem(raw)
+    refuse_disorder(text)
+    return text
+
+
 def _text(raw: object) -> str:
     if not isinstance(raw, str):
         raise Invalid(f"this is a text, not {type_name(raw)}")
@@ -283,11 +301,11 @@ READERS: dict[str, Reader] = {
     "from": read_mailbox,
     "reply_to": read_mailbox,
     "headers": read_headers,
-    "authorities": read_pem,
+    "authorities": read_authorities,
     "pin": read_pin,
     "server_name": read_host,
     "minimum_tls": read_minimum_tls,
-    "client_certificate": read_pem,
+    "client_certificate": read_chain,
     "ehlo_name": read_ehlo_name,
     "local_address": read_local_address,
     "proxy_kind": one_of(ProxyKind),

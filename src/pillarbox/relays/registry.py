@@ -99,13 +99,13 @@ class Registry(Roster):
     async def add(self, decision: Decision) -> Relay:
         """Raises Rejected with every fault, each with its field."""
         name = decision.change.name
-        problems = list(decision.change.problems())
+        now = self._clock.now()
+        problems = list(decision.change.problems(now=now))
         if name is None and not any(problem.field == "name" for problem in problems):
             problems.append(Invalid("give the relay a name", field="name"))
         problems += self._name_taken(name, None)
         if problems or name is None:
             raise Rejected(problems)
-        now = self._clock.now()
         settings = decision.change.apply_to(None)
         new = Relay(
             id=self._ids.new("rly"),
@@ -287,7 +287,7 @@ class Registry(Roster):
         settings = change.apply_to(old.settings)
         lost = dropped_secrets(old.settings, settings, change.secrets)
         kept = {slot: sealed for slot, sealed in old.sealed.items() if slot not in lost}
-        problems = [*change.problems(old.settings, stored=kept)]
+        problems = [*change.problems(old.settings, stored=kept, now=self._clock.now())]
         problems = [explained(each, old.settings, lost) for each in problems]
         problems += self._name_taken(change.name, old.id)
         if problems:

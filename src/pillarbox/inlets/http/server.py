@@ -17,6 +17,7 @@ from pillarbox.base.errors import PillarboxError, Unusable
 from pillarbox.inlets.http import docs, openapi, problems, static
 from pillarbox.inlets.http.api import (
     batch,
+    certificates,
     changes,
     events,
     health,
@@ -41,6 +42,7 @@ _API = (
     batch,
     messages,
     changes,
+    certificates,
     relays,
     versions,
     routes,

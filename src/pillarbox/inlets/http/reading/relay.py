@@ -10,7 +10,7 @@ from pillarbox.inlets.http.body import Parsed, pointer
 from pillarbox.inlets.http.reading.fields import NAME, Field, Json, object_of, read_flag
 from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
-from pillarbox.relays.change import RelayChange
+from pillarbox.relays.change import PASSPHRASE, RelayChange
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import Auth, RelayKind, Slot
 from pillarbox.relays.versions import Decision
@@ -38,7 +38,7 @@ def _schema(name: str) -> Json:
     return {"type": ["string", "null"]}
 
 
-_SETTINGS: Json = {name: _schema(name) for name in ("name", *READERS, *Slot)}
+_SETTINGS: Json = {name: _schema(name) for name in ("name", *READERS, *Slot, PASSPHRASE)}
 _SETTINGS["default"] = {"type": "boolean", "description": "Mail that names no relay goes there."}
 RELAY_SCHEMA: Json = {
     "type": "object",
@@ -57,7 +57,7 @@ UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
 }
 
 
-_SLOTS = tuple(slot.value for slot in Slot)
+_SLOTS = (*(slot.value for slot in Slot), PASSPHRASE)
 UNDO_SCHEMA: Json = {
     "type": "object",
     "additionalProperties": False,
@@ -67,6 +67,28 @@ UNDO_SCHEMA: Json = {
     | {"version": PATCH_SCHEMA["properties"]["version"]},
     "description": "Secrets that are asked for again, because the old ones are not kept.",
 }
+
+
+PEM_FIELDS = ("authorities", "client_certificate")
+_WITH_KEY = (*PEM_FIELDS, Slot.CLIENT_KEY.value, PASSPHRASE)
+PEM_SCHEMA: Json = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: PATCH_SCHEMA["properties"][name] for name in _WITH_KEY},
+    "description": "Certificates and a key in PEM, as a relay takes them.",
+}
+
+
+def read_pem_fields(parsed: Parsed) -> RelayChange:
+    """Certificates and their key, and nothing else. Faults travel in the change."""
+    fields, faults = dict(parsed.fields), list(parsed.faults)
+    for name in [each for each in fields if each not in _WITH_KEY]:
+        del fields[name]
+        known = ", ".join(_WITH_KEY)
+        faults.append(
+            Invalid(f"there is no such field here; there are {known}", field=_shown(name))
+        )
+    return read_change(fields, faults)
 
 
 def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:
