@@ -127,4 +127,4 @@ def test_a_passphrase_is_used_once() -> None:
 
 def test_a_damaged_certificate_is_named() -> None:
     with pytest.raises(Invalid, match="BEGIN CERTIFICATE"):
-        views(CA_PEM.replace("MII", "XXX"))
+        views(CA_PEM.replace("MII", "QQQ"))
