@@ -22,26 +22,29 @@ from pillarbox.journal.events import (
     MessageRescheduled,
 )
 from pillarbox.queue.state import (
+    CANCEL,
     CANCELLED,
-    DEFERRED,
+    EXPIRE,
     EXPIRED,
-    FAILED,
+    FINAL,
     HELD,
+    HOLD,
     QUEUED,
-    RELAYED,
+    RELEASE,
+    RESCHEDULE,
+    RETRY,
     SCHEDULED,
     SENDING,
     UNCERTAIN,
-    WAITING,
     DeliveryState,
-    sources,
 )
 from pillarbox.queue.streams import STREAMS
 from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages, sessions
 
 _BATCH = 500  # rows a sweep changes in one transaction, so that nobody waits long for it
-_RETRYABLE = frozenset({DEFERRED, UNCERTAIN, HELD, FAILED, EXPIRED})
-_MOVABLE = frozenset({SCHEDULED, QUEUED, HELD})
+_FINISHED = [state.value for state in FINAL]
+# Said so that no database looks for the others by their state: there may be a million of them.
+_NOT_EXPIRED = [state.value for state in DeliveryState if state not in EXPIRE.before]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def cancel(connection: Connection, wish: Wish) -> int:
     Raises NotFound, and Conflict when there is nothing left to withdraw.
     """
     rows = _deliveries_of(connection, wish.message_id)
-    cancellable = [row for row in rows if _may_be_cancelled(row)]
+    cancellable = [row for row in rows if CANCEL.takes(row.state)]
     if not cancellable:
         raise Conflict(_too_late({DeliveryState(row.state) for row in rows}))
     values = {"state": CANCELLED.value, "due_at": None, "expires_at": None}
@@ -90,7 +93,7 @@ def release(connection: Connection, wish: Wish) -> int:
     Raises NotFound, and Conflict when nothing is held.
     """
     rows = _deliveries_of(connection, wish.message_id)
-    held = [row for row in rows if row.state == HELD.value]
+    held = [row for row in rows if RELEASE.takes(row.state)]
     if not held:
         raise Conflict(f"there is nothing to release: {_states(rows)}")
     if not _has_content(connection, wish.message_id):
@@ -107,7 +110,7 @@ def retry(connection: Connection, wish: Wish) -> int:
     then, as a code is. Raises NotFound, and Conflict when nothing can be tried again.
     """
     rows = _deliveries_of(connection, wish.message_id)
-    retryable = [row for row in rows if DeliveryState(row.state) in _RETRYABLE]
+    retryable = [row for row in rows if RETRY.takes(row.state)]
     if not retryable:
         raise Conflict(f"there is nothing to try again: {_states(rows)}")
     if not _has_content(connection, wish.message_id):
@@ -129,7 +132,7 @@ def reschedule(connection: Connection, wish: Wish, send_at: datetime | None) -> 
     Conflict once it was tried or ended, and Invalid when it would be dead by then.
     """
     rows = _deliveries_of(connection, wish.message_id)
-    if any(row.tries or DeliveryState(row.state) not in _MOVABLE for row in rows):
+    if any(row.tries or not RESCHEDULE.takes(row.state) for row in rows):
         raise Conflict(f"send_at can be changed until the first attempt: {_states(rows)}")
     due_at = max(send_at or wish.now, wish.now)
     expires_at = _following(rows[0], due_at)
@@ -156,7 +159,7 @@ def expire(connection: Connection, now: datetime) -> int:
     columns = deliveries.c
     overdue = (
         select(deliveries)
-        .where(columns.expires_at <= now, columns.state != SENDING.value)
+        .where(columns.expires_at <= now, columns.state.not_in(_NOT_EXPIRED))
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
@@ -174,11 +177,10 @@ def expire(connection: Connection, now: datetime) -> int:
 def hold_of_relay(connection: Connection, relay_id: str, wish_of: str, now: datetime) -> int:
     """Hold what waits for a relay that is going away, for the principal wish_of; how many."""
     columns = deliveries.c
-    waiting = [state.value for state in sources(HELD) if state is not SENDING]
     is_left_to_a_person = (columns.state == UNCERTAIN.value) & columns.due_at.is_(None)
     held = (
         update(deliveries)
-        .where(columns.relay_id == relay_id, columns.state.in_(waiting), ~is_left_to_a_person)
+        .where(columns.relay_id == relay_id, columns.state.in_(HOLD.rows), ~is_left_to_a_person)
         .values(state=HELD.value, due_at=None, changed_at=now)
         .returning(columns.id, columns.message_id)
     )
@@ -208,7 +210,7 @@ def forget(connection: Connection, now: datetime, kept: Retention) -> int:
     """Drop content and history of finished mail past its time; return how many, one batch."""
     waiting = exists().where(
         deliveries.c.message_id == messages.c.id,
-        deliveries.c.state.not_in([state.value for state in (RELAYED, FAILED, EXPIRED, CANCELLED)]),
+        deliveries.c.state.not_in(_FINISHED),
     )
     finished = select(messages.c.id).where(~waiting).limit(_BATCH)
     old_content = finished.join(contents).where(messages.c.accepted_at < now - kept.content)
@@ -244,15 +246,9 @@ def _deliveries_of(connection: Connection, message_id: str) -> list[Row[Any]]:
     return rows
 
 
-def _may_be_cancelled(row: Row[Any]) -> bool:
-    """While a worker holds it only it may end it: the octets may be on their way."""
-    return row.state != SENDING.value and DeliveryState(row.state) in sources(CANCELLED)
-
-
 def _waits(row: Row[Any]) -> bool:
     """By itself, that is: what is in doubt may be left to a person already."""
-    state = DeliveryState(row.state)
-    return state in WAITING and row.due_at is not None
+    return HOLD.takes(row.state) and row.due_at is not None
 
 
 def _first_step(send_at: datetime | None, now: datetime) -> dict[str, Any]:

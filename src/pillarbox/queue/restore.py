@@ -15,16 +15,15 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from pillarbox.journal import journal
 from pillarbox.journal.events import DatabaseRestored, DeliveryHeld, DeliveryReleased
-from pillarbox.queue.state import HELD, QUEUED, SCHEDULED, SENDING, WAITING
+from pillarbox.queue.state import HELD, HOLD_RESTORED, QUEUED, SCHEDULED
 from pillarbox.queue.tables import deliveries, messages
 
 CAUSE = "restored from a backup; it may have been sent since that was made"
 BATCH = 500
 
 _columns = deliveries.c
-_RESTLESS = [state.value for state in (*WAITING, SENDING)]
 _waits = (
-    _columns.state.in_(_RESTLESS),
+    _columns.state.in_(HOLD_RESTORED.rows),
     _columns.due_at.is_not(None) | _columns.lease_until.is_not(None),
 )
 _is_restored = (_columns.state == HELD.value, _columns.answer == CAUSE)

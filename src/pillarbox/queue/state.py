@@ -1,10 +1,9 @@
-"""The states of a delivery and the only ways between them."""
+"""The states of a delivery, and the acts that lead from one to another: the only ways there are."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-
-from pillarbox.base.errors import Conflict
 
 
 class DeliveryState(Enum):
@@ -26,37 +25,60 @@ SCHEDULED, QUEUED, SENDING, DEFERRED, UNCERTAIN, HELD, RELAYED, FAILED, EXPIRED,
     DeliveryState
 )
 
-_WITHDRAWN = frozenset({HELD, CANCELLED, EXPIRED})
+States = frozenset[DeliveryState]
 
-TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
-    SCHEDULED: frozenset({SENDING, QUEUED}) | _WITHDRAWN,  # claim when due; another send_at
-    QUEUED: frozenset({SENDING, SCHEDULED}) | _WITHDRAWN,  # claim; another send_at
-    SENDING: frozenset(
-        {RELAYED, DEFERRED, FAILED, UNCERTAIN, QUEUED, EXPIRED, HELD, CANCELLED}
-    ),  # record; the relay blamed or the lease over: queued again
-    DEFERRED: frozenset({SENDING, QUEUED, FAILED}) | _WITHDRAWN,  # claim; retry now; give up
-    UNCERTAIN: frozenset({SENDING, QUEUED, FAILED}) | _WITHDRAWN,  # the stream's policy; a person
-    HELD: frozenset({QUEUED, SCHEDULED, CANCELLED, EXPIRED}),  # release, to wait for its send_at
-    FAILED: frozenset({QUEUED}),  # retry, by a person
-    EXPIRED: frozenset({QUEUED}),  # retry, by a person, with more time
-    RELAYED: frozenset(),
-    CANCELLED: frozenset(),
-}
-
-WAITING = frozenset({SCHEDULED, QUEUED, DEFERRED, UNCERTAIN})
-FINAL = frozenset({RELAYED, FAILED, EXPIRED, CANCELLED})
+WAITING: States = frozenset({SCHEDULED, QUEUED, DEFERRED, UNCERTAIN})
+FINAL: States = frozenset({RELAYED, FAILED, EXPIRED, CANCELLED})
 
 
-def check_transition(old: DeliveryState, new: DeliveryState) -> None:
-    """Raises Conflict naming both states."""
-    if new not in TRANSITIONS[old]:
-        raise Conflict(f"a delivery that is {old.value} cannot become {new.value}")
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What may be done to a delivery: in which states it may be, and what it is afterwards."""
+
+    before: States
+    after: States
+
+    def takes(self, state: str) -> bool:
+        """Whether it may be done to a delivery in this state, as the row has it."""
+        return DeliveryState(state) in self.before
+
+    @property
+    def rows(self) -> list[str]:
+        """The states in which it finds deliveries, as rows have them."""
+        return sorted(state.value for state in self.before)
 
 
-def sources(new: DeliveryState) -> tuple[DeliveryState, ...]:
-    """The states from which `new` can be reached."""
-    return tuple(old for old, reachable in TRANSITIONS.items() if new in reachable)
+def _act(before: States, *after: DeliveryState) -> Act:
+    return Act(before, frozenset(after))
 
+
+_UNDER_WAY = frozenset({SENDING})
+
+CLAIM = _act(WAITING, SENDING)
+SETTLE = _act(_UNDER_WAY, RELAYED, DEFERRED, FAILED, EXPIRED, UNCERTAIN, QUEUED)  # relay to blame
+GIVE_BACK = _act(_UNDER_WAY, QUEUED)  # claimed and not tried
+TAKE_BACK = _act(_UNDER_WAY, QUEUED, UNCERTAIN)  # from a worker that is gone
+EXPIRE = _act(WAITING | {HELD}, EXPIRED, UNCERTAIN)  # in doubt it stays, and is not tried again
+CANCEL = _act(WAITING | {HELD}, CANCELLED)  # while it is being sent only its worker may end it
+HOLD = _act(WAITING, HELD)
+HOLD_RESTORED = _act(WAITING | _UNDER_WAY, HELD)  # its worker was there before the loss
+RELEASE = _act(frozenset({HELD}), QUEUED, SCHEDULED)
+RESCHEDULE = _act(frozenset({SCHEDULED, QUEUED, HELD}), QUEUED, SCHEDULED, HELD)
+RETRY = _act(frozenset({DEFERRED, UNCERTAIN, HELD, FAILED, EXPIRED}), QUEUED)
+
+ACTS = (
+    CLAIM,
+    SETTLE,
+    GIVE_BACK,
+    TAKE_BACK,
+    EXPIRE,
+    CANCEL,
+    HOLD,
+    HOLD_RESTORED,
+    RELEASE,
+    RESCHEDULE,
+    RETRY,
+)
 
 _LOUDEST = (SENDING, UNCERTAIN, HELD, DEFERRED, QUEUED, SCHEDULED, FAILED, EXPIRED, CANCELLED)
 

@@ -1,21 +1,24 @@
-"""The one table of transitions, and what a message is called."""
+"""The one table of acts, and what a message is called."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillarbox.base.errors import Conflict
 from pillarbox.base.retry import RetrySchedule
 from pillarbox.queue.state import (
+    ACTS,
+    CANCEL,
+    CLAIM,
+    EXPIRE,
     FINAL,
-    TRANSITIONS,
+    RETRY,
+    SETTLE,
+    TAKE_BACK,
     WAITING,
     DeliveryState,
-    check_transition,
     summary,
 )
 from pillarbox.queue.streams import STREAMS
@@ -23,30 +26,30 @@ from pillarbox.queue.streams import STREAMS
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_every_state_has_its_row() -> None:
-    assert set(TRANSITIONS) == set(DeliveryState)
-
-
-def test_what_is_relayed_or_cancelled_stays_so() -> None:
-    for end in (DeliveryState.RELAYED, DeliveryState.CANCELLED):
-        assert TRANSITIONS[end] == frozenset()
+def test_only_people_bring_back_what_has_ended() -> None:
+    """And what is relayed or cancelled nobody."""
+    for act in ACTS:
+        assert act is RETRY or not act.before & FINAL
+    assert not RETRY.before & {DeliveryState.RELAYED, DeliveryState.CANCELLED}
 
 
 def test_only_a_worker_relays() -> None:
     """No road leads to `relayed` but from `sending`."""
-    roads = [old for old, new in TRANSITIONS.items() if DeliveryState.RELAYED in new]
+    roads = [act.before for act in ACTS if DeliveryState.RELAYED in act.after]
 
-    assert roads == [DeliveryState.SENDING]
+    assert roads == [frozenset({DeliveryState.SENDING})]
 
 
 def test_what_waits_can_be_sent_and_withdrawn() -> None:
-    for state in WAITING:
-        assert {DeliveryState.SENDING, DeliveryState.CANCELLED} <= TRANSITIONS[state]
+    assert CLAIM.before == WAITING
+    assert CANCEL.before > WAITING
 
 
-def test_a_forbidden_step_names_both_states() -> None:
-    with pytest.raises(Conflict, match="relayed cannot become queued"):
-        check_transition(DeliveryState.RELAYED, DeliveryState.QUEUED)
+def test_whatever_is_open_comes_to_an_end() -> None:
+    """By itself: no state but the final ones is a dead end, and doubt is left to a person."""
+    by_itself = (CLAIM, SETTLE, TAKE_BACK, EXPIRE)
+    for state in set(DeliveryState) - FINAL:
+        assert any(state in act.before for act in by_itself), state
 
 
 @given(st.sets(st.sampled_from(DeliveryState), min_size=1))
