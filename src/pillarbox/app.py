@@ -32,7 +32,8 @@ from pillarbox.base.secret import Secret
 from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.supervisor import Supervisor
 from pillarbox.delivery.sweeper import Sweeper
-from pillarbox.diagnosis.diagnose import Diagnosis, Surroundings
+from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.queue.control import Retention

@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pillarbox.base import dns
 from pillarbox.base.clock import SystemClock
-from pillarbox.diagnosis.diagnose import Diagnosis, Surroundings
+from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.diagnosis.findings import Report, Status, Step
 from pillarbox.diagnosis.ports import Door
+from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Stage
 from pillarbox.relays.change import RelayChange
@@ -55,6 +57,20 @@ class Clinic:
         if host not in self.hosts:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.hosts[host].split()
+
+
+async def no_names(host: str) -> list[str]:
+    """A resolver where nothing but literal addresses leads anywhere."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+async def no_records(name: str, kind: dns.Kind) -> tuple[str, ...]:
+    """A name server that knows nobody."""
+    return ()
+
+
+OFF_THE_NET = Surroundings(resolver=no_names, lookup=no_records)
+"""Where a test asks for a diagnosis that must not leave this machine."""
 
 
 def failing(report: Report, stage: Stage) -> Step:

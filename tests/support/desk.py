@@ -26,6 +26,7 @@ from pillarbox.inlets.http.server import build
 from pillarbox.queue.browse import Page
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
+from support.clinic import OFF_THE_NET
 from support.clocks import HandClock
 from support.databases import open_database
 
@@ -87,7 +88,7 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
             registry=registry,
             keys=keys,
             acceptance=Acceptance(queue, registry, clock, ids),
-            diagnosis=Diagnosis(registry, clock),
+            diagnosis=Diagnosis(registry, clock, OFF_THE_NET),
             database=database,
             operator_token=Secret(OPERATOR_TOKEN),
             is_ready=lambda: is_ready[0],

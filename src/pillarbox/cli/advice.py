@@ -39,6 +39,9 @@ _COMMANDS = (
 """Ids of the catalogue, as patterns, and the options of `relay set` that help. First one wins."""
 
 
+_FLAGS = frozenset({"preset", "host", "port", "tls", "auth", "username", "from", "reply_to"})
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
     """Why it went wrong, and what to do."""
@@ -72,6 +75,17 @@ def options_for(advice_id: str | None) -> str | None:
     """The same for settings that are typed and have no name yet: the options alone."""
     found = command_for(advice_id, "X")
     return found.removeprefix("pillarbox relay set X ") if found else None
+
+
+def options_of(change: Mapping[str, Any]) -> str:
+    """A proposed change as the options of `relay add`, `relay set` and `diagnose`."""
+    return " ".join(_option(name, value) for name, value in change.items())
+
+
+def _option(name: str, value: Any) -> str:
+    text = "" if value is None else shlex.quote(str(value))
+    flag = name.replace("_", "-")
+    return f"--{flag} {text}" if name in _FLAGS else f"--set {shlex.quote(f'{name}=')}{text}"
 
 
 def _is_any(advice_id: str, patterns: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from pillarbox.base.errors import Invalid, Rejected
-from pillarbox.cli.exits import Usage
+from pillarbox.cli.exits import Exit, Usage
 from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom, ask_for, ask_openly
 
@@ -206,6 +207,24 @@ def certificates(
     from pillarbox.cli.views.certificates import show_certificates
 
     return show_certificates(seen, console())
+
+
+def propose(address: str, /, *, everywhere: Everywhere = NOTHING) -> Exit:
+    """Find settings for a mail address: its provider, its domain, what it publishes.
+
+    Nothing is saved and no password is said. Ends with 1 when nothing was found.
+    """
+    if sys.stderr.isatty():
+        print("Looking; this takes a quarter of a minute at most.", file=sys.stderr)
+    answer = ask(everywhere, lambda box: box.relays.propose(address), home=Home.SPARED)
+    if everywhere.json:
+        print_json(answer.json)
+    else:
+        from pillarbox.cli.terminal import console
+        from pillarbox.cli.views.report import show_proposals
+
+        show_proposals(answer, console())
+    return Exit.DONE if answer.proposals else Exit.NOT_WELL
 
 
 @app.command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ from rich.text import Text
 from pillarbox.client.answers import Relay
 
 _PIPE_WIDTH = 80
+_BESIDE = 10  # columns of the names beside facts
+_OPTION = re.compile(r" (?=--)")
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗", "skip": "·"}
 _STYLES = {
     "ok": "green",
@@ -84,6 +87,18 @@ def facts(rows: Iterable[tuple[str, Any]]) -> Table:
         if value not in (None, "", ()):
             table.add_row(f"  {name}", value if isinstance(value, Text) else plain(str(value)))
     return table
+
+
+def typed(command: str, out: Console) -> Text:
+    """Something to type, broken before options only, as a shell takes it when it is copied."""
+    room = out.width - _BESIDE
+    lines: list[str] = []
+    for part in _OPTION.split(plain(command)):
+        if lines and len(lines[-1]) + len(part) + 3 <= room:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    return Text(" \\\n".join([lines[0], *(f"  {each}" for each in lines[1:])]))
 
 
 def listing(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:

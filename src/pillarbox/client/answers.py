@@ -273,6 +273,35 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Proposal):
+    """Settings for an address. sure is certain, likely or guess; answers: it was tried."""
+
+    source: str = ""
+    sure: str = ""
+    answers: bool = False
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What one source had to say about an address."""
+
+    source: str = ""
+    evidence: str = ""
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposals:
+    """Settings for an address, the best first, each for `relays.add`; and where we looked."""
+
+    address: str = ""
+    proposals: tuple[Found, ...] = _each("Found")
+    looked: tuple[Looked, ...] = _each("Looked")
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A diagnosis: each step, what would do better, and what was said on the line."""
 
@@ -354,5 +383,6 @@ def _as_it_is(value: Any) -> Any:
 
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Delivery, Attempt, Session, Event, Step, Proposal, Certificate)
+    kind.__name__: kind
+    for kind in (Delivery, Attempt, Session, Event, Step, Proposal, Found, Looked, Certificate)
 }

@@ -20,6 +20,7 @@ from pillarbox.client.answers import (
     Key,
     Message,
     Page,
+    Proposals,
     Provider,
     Relay,
     RelayVersion,
@@ -195,6 +196,10 @@ class BlockingRelays:
         that is not ok, never an error.
         """
         return self._portal.run(self._relays.diagnose(relay, **options))
+
+    def propose(self, address: str) -> Proposals:
+        """Settings for a mail address, the best first: each `change` may be given to `add`."""
+        return self._portal.run(self._relays.propose(address))
 
     def test_message(self, relay: str, to: str) -> Message:
         """Send a test message through this relay, like any other."""

@@ -15,6 +15,7 @@ from pillarbox.client.answers import (
     Key,
     Message,
     Page,
+    Proposals,
     Provider,
     Relay,
     RelayVersion,
@@ -232,6 +233,12 @@ class Relays(Calls):
         path = _relay(relay, "/diagnose") if relay else "/v1/relays/diagnose"
         call = Call("POST", path, body=settings_as_json(options), patient=True)
         return read(Report, await self._json(call))
+
+    async def propose(self, address: str) -> Proposals:
+        """Settings for a mail address, the best first: each `change` may be given to `add`."""
+        body = {"address": address}
+        call = Call("POST", "/v1/relays/propose", body=body, patient=True)
+        return read(Proposals, await self._json(call))
 
     async def test_message(self, relay: str, to: str) -> Message:
         """Send a test message through this relay, like any other."""

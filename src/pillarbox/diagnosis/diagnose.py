@@ -7,26 +7,26 @@ No message is sent. For that there is the test mail, which takes the way of ever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pillarbox.base import dial
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unusable
 from pillarbox.diagnosis import ports
-from pillarbox.diagnosis.case import PATIENCE, Case, Question, hurried
+from pillarbox.diagnosis.case import Case, Question, hurried
 from pillarbox.diagnosis.cautions import settings_step
 from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
 from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.local import folder_step, sandbox_step
+from pillarbox.diagnosis.proposals import Proposals, propose
 from pillarbox.diagnosis.steps import steps_of
+from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.diagnosis.visit import visit
 from pillarbox.diagnosis.words import listed
 from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Failed, Stage
 from pillarbox.relays.change import RelayChange, Replace
 from pillarbox.relays.defaults import settle
-from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import (
     RelayKind,
@@ -37,25 +37,7 @@ from pillarbox.relays.relay import (
     endpoint,
 )
 from pillarbox.relays.versions import Relay
-from pillarbox.smtp.endpoint import Deadlines
 from pillarbox.smtp.transcript import Transcript
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """
-    What a diagnosis takes from where it runs. Tests bring their own.
-
-    ehlo_name is what we call ourselves (RFC 5321 §4.1.4); doors are where else to look on a
-    host whose port does not answer.
-    """
-
-    ehlo_name: str = FALLBACK_EHLO_NAME
-    allow_private: bool = True
-    allow_networks: tuple[str, ...] = ()
-    resolver: dial.Resolver = dial.system_resolver
-    doors: Sequence[ports.Door] = ports.USUAL_DOORS
-    patience: Deadlines = PATIENCE
 
 
 class Diagnosis:
@@ -101,6 +83,10 @@ class Diagnosis:
             if isinstance(secret, Replace)
         }
         return await self._of(change.apply_to(None), Secrets(**typed), question)
+
+    async def propose(self, address: Address) -> Proposals:
+        """Settings for somebody who has nothing but an address; nothing is stored or signed in."""
+        return await propose(address, self._around, self._clock)
 
     async def _of(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Report:
         match settings.kind:

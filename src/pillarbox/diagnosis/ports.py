@@ -18,6 +18,7 @@ from pillarbox.diagnosis.case import Case, hurried
 from pillarbox.mail.outcome import Failed, Lack, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
 from pillarbox.relays.defaults import agree
+from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.connecting import connect
 from pillarbox.smtp.endpoint import Deadlines, Endpoint, TlsMode
 from pillarbox.smtp.session import Session
@@ -64,6 +65,16 @@ async def search(
     return Search(tuple(others), await _answering(case, doors, clock, resolver))
 
 
+async def is_open(endpoint: Endpoint, clock: Clock, resolver: dial.Resolver) -> bool:
+    """Whether a relay is there that can be believed and offers a way to sign in."""
+    try:
+        async with asyncio.timeout(SEARCH_SECONDS):
+            heard = await _hello(hurried(endpoint, _PATIENCE), clock, resolver)
+    except TimeoutError:
+        return False
+    return isinstance(heard, Capabilities) and bool(heard.mechanisms)
+
+
 def may_be_the_wrong_door(case: Case, failed: Failed) -> bool:
     """Whether another port or TLS mode could help. A wrong password is wrong on each of them."""
     match failed.answer:
@@ -105,11 +116,20 @@ async def _answering(
 
 async def _knock(case: Case, door: Door, clock: Clock, resolver: dial.Resolver) -> bool:
     """Greeted, secured, and offered a way to sign in if we need one."""
-    endpoint = _behind(case.endpoint, door)
+    heard = await _hello(_behind(case.endpoint, door), clock, resolver)
+    if isinstance(heard, Failed):
+        return _is_secured(case, door, heard)
+    return case.credentials is None or bool(heard.mechanisms)
+
+
+async def _hello(
+    endpoint: Endpoint, clock: Clock, resolver: dial.Resolver
+) -> Capabilities | Failed:
+    """What is offered after EHLO, over TLS where that is the mode."""
     transcript = Transcript(clock)
     connection = await connect(endpoint, transcript, resolver)
     if isinstance(connection, Failed):
-        return _is_secured(case, door, connection)
+        return connection
     session = Session(endpoint, connection, transcript)
     try:
         failed = await session.open(None)
@@ -117,10 +137,7 @@ async def _knock(case: Case, door: Door, clock: Clock, resolver: dial.Resolver) 
         session.abort()
         raise
     await session.quit()
-    if failed is not None and _is_secured(case, door, failed):
-        return True
-    offers_enough = case.credentials is None or bool(session.capabilities.mechanisms)
-    return failed is None and offers_enough
+    return failed or session.capabilities
 
 
 def _is_secured(case: Case, door: Door, failed: Failed) -> bool:

@@ -43,6 +43,7 @@ class Preset:
     login: Login
     aliases: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    mx: tuple[str, ...] = ()
     username: str | None = None
     mechanism: Mechanism | None = None
     secret_name: str = "password"  # noqa: S105 - what the provider calls it
@@ -67,6 +68,13 @@ def get(preset_id: str | None) -> Preset | None:
 def by_host(host: str) -> Preset | None:
     """The preset whose relay this host is. This machine may run anything: it has none."""
     return None if host in _THIS_MACHINE else _hosts().get(host.lower())
+
+
+def by_mail_exchanger(host: str) -> Preset | None:
+    """Whose customer a domain is, by one of its MX hosts. The longest ending counts."""
+    labels = host.lower().split(".")
+    endings = (".".join(labels[at:]) for at in range(len(labels)))
+    return next((known for each in endings if (known := _exchangers().get(each))), None)
 
 
 def nearest(text: str) -> str | None:
@@ -133,6 +141,11 @@ def _hosts() -> Mapping[str, Preset]:
     return found
 
 
+@cache
+def _exchangers() -> Mapping[str, Preset]:
+    return {ending: preset for preset in _catalogue().values() for ending in preset.mx}
+
+
 def _read(row: Mapping[str, Any]) -> Iterator[Preset]:
     """One preset, or one for each region of a provider that has a host in each."""
     regions = row.get("regions")
@@ -156,6 +169,7 @@ def _preset(row: Mapping[str, Any], preset_id: str, region: Mapping[str, str]) -
         login=Login(row["login"]),
         aliases=tuple(row.get("aliases", ())) if not region else (),
         domains=tuple(row.get("domains", ())),
+        mx=tuple(row.get("mx", ())),
         mechanism=Mechanism(row["mechanism"]) if "mechanism" in row else None,
         alternatives=tuple((port, TlsMode(tls)) for port, tls in row.get("alternatives", ())),
         **known,

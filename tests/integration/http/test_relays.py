@@ -190,6 +190,32 @@ async def test_typed_settings_are_diagnosed_without_being_saved(counter: Counter
     assert len((await counter.ask("GET", "/v1/relays")).json()["data"]) == 1
 
 
+async def test_settings_are_proposed_for_an_address(counter: Counter) -> None:
+    """Each change may be posted as a relay as it is, with a name and a password."""
+    got = await counter.ask("POST", "/v1/relays/propose", {"address": "ann@gmail.com"})
+
+    told = got.json()
+    assert (got.status_code, told["address"]) == (200, "ann@gmail.com")
+    [best] = told["proposals"]
+    assert (best["source"], best["sure"], best["answers"]) == ("domain", "certain", False)
+    relay = {"name": "mine", "password": CANARY, **best["change"]}
+    assert (await counter.ask("POST", "/v1/relays", relay)).status_code == 201
+
+
+async def test_an_address_of_nobody_we_know_says_where_we_looked(counter: Counter) -> None:
+    """Nothing found is an answer, not an error."""
+    got = await counter.ask("POST", "/v1/relays/propose", {"address": "ann@b.example"})
+
+    assert (got.status_code, got.json()["proposals"]) == (200, [])
+    assert {each["source"] for each in got.json()["looked"]} == {"mx", "autoconfig", "srv", "name"}
+
+
+@pytest.mark.parametrize("body", [{}, {"address": "ann"}, {"address": None}, {"mail": "a@b.c"}])
+async def test_what_is_no_address_is_refused(counter: Counter, body: dict[str, Any]) -> None:
+    """With the field that is wrong."""
+    assert (await counter.ask("POST", "/v1/relays/propose", body)).status_code == 422
+
+
 async def test_typed_settings_are_never_mixed_with_stored_ones(counter: Counter) -> None:
     """A stored password cannot be sent to a host that somebody typed (CVE-2024-5967)."""
     await added(counter)

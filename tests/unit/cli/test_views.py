@@ -16,7 +16,7 @@ from pillarbox.cli.views import message as message_view
 from pillarbox.cli.views import relay as relay_view
 from pillarbox.cli.views import report as report_view
 from pillarbox.cli.views.message import Story
-from pillarbox.client.answers import Message, Page, Relay, Report, read, read_page
+from pillarbox.client.answers import Message, Page, Proposals, Relay, Report, read, read_page
 from pillarbox.relays.catalogue import entries
 
 
@@ -80,8 +80,10 @@ def test_a_diagnosis_ends_with_what_to_do(paper: Paper) -> None:
   Cause  The password is wrong.
   Do     Type it again.
 
-Try instead: port 465, tls implicit  (enter again: password)
-  It answers there.
+→ Try instead: port 465, tls implicit
+  Why    It answers there.
+  Again  the password: the change drops it
+  Type   pillarbox relay set main --port 465 --tls implicit --password-stdin
 
 What was said
   S: 220 hello
@@ -90,6 +92,48 @@ What was said
 This does not work. It stops at “Sign in”.
 """
     )
+
+
+def test_settings_for_an_address_can_be_typed(paper: Paper) -> None:
+    """The best first, each with a command that a shell takes as it stands; then where we looked."""
+    preset = {"preset": "gmail", "username": "ann@b.example", "from": "ann@b.example"}
+    own = {"host": "smtp.b.example", "port": 465, "tls": "implicit", "username": "ann"}
+    told = {
+        "address": "ann@b.example",
+        "proposals": [
+            {"change": preset, "why": "It is.", "sure": "likely", "answers": True},
+            {"change": own, "why": "It may be.", "sure": "guess", "answers": False},
+        ],
+        "looked": [{"source": "mx", "evidence": "mail goes to mx.b.example"}],
+    }
+    report_view.show_proposals(read(Proposals, told), paper.console)
+
+    assert (
+        paper.text
+        == """\
+✓ 1. Gmail: smtp.gmail.com port 465, tls implicit, username ann@b.example
+  likely, answers
+  Why   It is.
+  Type  pillarbox relay add b --preset gmail --username ann@b.example \\
+          --from ann@b.example
+
+! 2. smtp.b.example port 465, tls implicit, username ann
+  guess, does not answer from here
+  Why   It may be.
+  Type  pillarbox relay add b --host smtp.b.example --port 465 \\
+          --tls implicit --username ann
+
+Where we looked
+  MX  mail goes to mx.b.example
+"""
+    )
+
+
+def test_nothing_found_says_what_to_ask_for(paper: Paper) -> None:
+    """Where to get the name of the server, and what to do with it."""
+    report_view.show_proposals(read(Proposals, {"address": "ann@b.example"}), paper.console)
+
+    assert "pillarbox diagnose --host NAME" in paper.text
 
 
 def test_a_relay_that_works_says_so(paper: Paper) -> None:

@@ -16,6 +16,7 @@ from pillarbox.diagnosis.findings import Report
 from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.desk import Desk
+from pillarbox.inlets.http.report_schemas import ReportShown
 from pillarbox.inlets.http.schemas import (
     AttemptShown,
     DeliveryShown,
@@ -26,7 +27,6 @@ from pillarbox.inlets.http.schemas import (
     ProviderShown,
     RelayShown,
     RelayStatus,
-    ReportShown,
     SessionShown,
 )
 from pillarbox.journal.journal import Entry

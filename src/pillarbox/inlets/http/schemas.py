@@ -225,38 +225,6 @@ class RelayList(TypedDict):
     data: list[RelayShown]
 
 
-class StepShown(TypedDict):
-    """One step of a diagnosis. status is ok, warn, fail or skip."""
-
-    stage: str
-    label: str
-    status: str
-    milliseconds: float | None
-    evidence: str
-    cause: str | None
-    fix: str | None
-    advice_id: str | None
-    field: str | None
-
-
-class ProposalShown(TypedDict):
-    """Settings that would do better; asks_again are secrets that must be given with them."""
-
-    change: dict[str, Any]
-    why: str
-    asks_again: list[str]
-
-
-class ReportShown(TypedDict):
-    """What a diagnosis found; the transcript holds no secrets."""
-
-    ok: bool
-    relay: str | None
-    steps: list[StepShown]
-    proposals: list[ProposalShown]
-    transcript: list[str]
-
-
 class KeyShown(TypedDict):
     """An API key, without the key."""
 

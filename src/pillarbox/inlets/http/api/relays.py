@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from pillarbox.accept.submission import Submission
 from pillarbox.base.errors import Rejected
-from pillarbox.inlets.http import schemas
+from pillarbox.inlets.http import report_schemas, schemas
 from pillarbox.inlets.http.answers import (
     answer,
     desk_of,
@@ -23,6 +23,9 @@ from pillarbox.inlets.http.api.messages import accepted
 from pillarbox.inlets.http.openapi import problems, takes
 from pillarbox.inlets.http.reading.fields import Field, Json, read_object
 from pillarbox.inlets.http.reading.relay import (
+    ADDRESS_FIELDS,
+    ADDRESS_REQUIRED,
+    ADDRESS_SCHEMA,
     LETTER_FIELDS,
     LETTER_REQUIRED,
     LETTER_SCHEMA,
@@ -67,7 +70,7 @@ async def add_relay(request: Request) -> Response:
     "/diagnose",
     response_class=Response,
     openapi_extra=takes(UNSAVED_SCHEMA),
-    responses={200: {"model": schemas.ReportShown}, **problems(429, body=True)},
+    responses={200: {"model": report_schemas.ReportShown}, **problems(429, body=True)},
 )
 async def diagnose_unsaved(request: Request) -> Response:
     """Try settings that are not saved. Nothing stored is used: the secret comes along."""
@@ -75,6 +78,25 @@ async def diagnose_unsaved(request: Request) -> Response:
     desk_of(request).trials.take(principal_of(request))
     report = await desk_of(request).diagnosis.of_change(change, rcpt_to=recipient)
     return answer(show_report(report, change.name))
+
+
+@router.post(
+    "/propose",
+    response_class=Response,
+    openapi_extra=takes(ADDRESS_SCHEMA),
+    responses={200: {"model": report_schemas.ProposalsShown}, **problems(429, body=True)},
+)
+async def propose_settings(request: Request) -> Response:
+    """
+    Settings for a mail address: by its provider, its MX, what it publishes, or usual names.
+
+    Each proposal is a change that may be posted as a relay with a name and a password.
+    """
+    wanted = await _fields(request, ADDRESS_FIELDS, ADDRESS_REQUIRED)
+    desk = desk_of(request)
+    desk.trials.take(principal_of(request))
+    found = await desk.diagnosis.propose(wanted["address"].address)
+    return answer({"object": "proposals", **found.to_json()})
 
 
 @router.get(
@@ -137,7 +159,7 @@ async def resume_relay(request: Request, relay: str) -> Response:
     "/{relay}/diagnose",
     response_class=Response,
     openapi_extra=takes(SAVED_SCHEMA, required=False),
-    responses={200: {"model": schemas.ReportShown}, **problems(404, 429, body=True)},
+    responses={200: {"model": report_schemas.ReportShown}, **problems(404, 429, body=True)},
 )
 async def diagnose_saved(request: Request, relay: str) -> Response:
     """Try a relay as it is saved, step by step; remember how it ended."""

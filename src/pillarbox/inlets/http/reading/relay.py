@@ -187,6 +187,12 @@ _SAVED = {
 }
 SAVED_FIELDS: dict[str, Field] = _SAVED
 SAVED_SCHEMA = object_of(_SAVED)
+_ADDRESS = {
+    "address": Field(read=read_mailbox, schema=NAME, about="Whose mail is to be sent."),
+}
+ADDRESS_FIELDS: dict[str, Field] = _ADDRESS
+ADDRESS_REQUIRED = ("address",)
+ADDRESS_SCHEMA = object_of(_ADDRESS, ADDRESS_REQUIRED)
 _LETTER = {
     "to": Field(read=read_mailbox, schema=NAME, about="Whom to write to."),
     "from": Field(read=read_mailbox, schema=NAME, about="As whom; left out: the relay's own."),
