@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from pillarbox.base import dial, dns
 from pillarbox.diagnosis import ports
 from pillarbox.diagnosis.case import PATIENCE
-from pillarbox.relays.relay import FALLBACK_EHLO_NAME
+from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.smtp.endpoint import Deadlines
 
 
