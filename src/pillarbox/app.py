@@ -36,8 +36,8 @@ from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
-from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
+from pillarbox.queue.retention import Retention
 from pillarbox.relays.ehlo import ehlo_name_from
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.sharing import Sharing

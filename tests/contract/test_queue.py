@@ -12,9 +12,9 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
 from pillarbox.mail.envelope import Envelope
 from pillarbox.queue.browse import Page
-from pillarbox.queue.control import Retention
 from pillarbox.queue.message import Claim, Destination, Idempotency
 from pillarbox.queue.queue import Queue
+from pillarbox.queue.retention import Retention
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.streams import BULK, CODE
 from support.clocks import HandClock

@@ -8,8 +8,8 @@ from pillarbox.base import log
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Unavailable
 from pillarbox.queue.clock_step import was_set_back
-from pillarbox.queue.control import Retention
 from pillarbox.queue.queue import Queue
+from pillarbox.queue.retention import Retention
 
 _SWEEP_SECONDS = 5.0
 _FORGET_EVERY = 720  # sweeps; about an hour

@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 
+from pillarbox.base.db.pruning import drop_older
 from pillarbox.base.db.rows import Rows, as_json, microseconds
 from pillarbox.base.db.schema import Moment, metadata
 from pillarbox.journal.events import Event, catalogue
@@ -114,9 +115,9 @@ def newest(connection: Connection) -> int:
     return connection.scalar(select(func.max(events.c.id))) or 0
 
 
-def forget_before(connection: Connection, moment: datetime) -> int:
-    """Drop entries older than moment; return how many."""
-    return connection.execute(events.delete().where(events.c.at < moment)).rowcount
+def forget_before(connection: Connection, moment: datetime, most: int) -> int:
+    """Drop entries older than moment, about so many at most; return how many."""
+    return drop_older(connection, events.c.at, moment, most)
 
 
 def row_of(at: datetime, event: Event) -> dict[str, Any]:

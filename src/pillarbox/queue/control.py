@@ -1,14 +1,14 @@
-"""What people and time may do to deliveries: cancel, hold, release, retry, expire, forget."""
+"""What people and time may do to deliveries: cancel, hold, release, retry, expire."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from pillarbox.base.errors import Conflict, Invalid, NotFound
 from pillarbox.journal import journal
@@ -26,7 +26,6 @@ from pillarbox.queue.state import (
     CANCELLED,
     EXPIRE,
     EXPIRED,
-    FINAL,
     HELD,
     HOLD,
     QUEUED,
@@ -39,10 +38,9 @@ from pillarbox.queue.state import (
     DeliveryState,
 )
 from pillarbox.queue.streams import STREAMS
-from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages, sessions
+from pillarbox.queue.tables import contents, deliveries, messages
 
 _BATCH = 500  # rows a sweep changes in one transaction, so that nobody waits long for it
-_FINISHED = [state.value for state in FINAL]
 # Said so that no database looks for the others by their state: there may be a million of them.
 _NOT_EXPIRED = [state.value for state in DeliveryState if state not in EXPIRE.before]
 
@@ -158,12 +156,12 @@ def expire(connection: Connection, now: datetime) -> int:
     """End what waited past its time; return how many, at most one batch."""
     columns = deliveries.c
     overdue = (
-        select(deliveries)
+        select(columns.id, columns.message_id, columns.relay_id, columns.state, columns.answer)
         .where(columns.expires_at <= now, columns.state.not_in(_NOT_EXPIRED))
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(overdue).all()
+    rows: list[Row[Any]] = list(connection.execute(overdue))
     doubted = [row.id for row in rows if row.state == UNCERTAIN.value]
     if doubted:  # it may have arrived: "expired" would say more than we know
         _set(connection, doubted, {"due_at": None, "expires_at": None})
@@ -196,32 +194,6 @@ def hold_of_relay(connection: Connection, relay_id: str, wish_of: str, now: date
     ]
     journal.write(connection, [(now, each) for each in told])
     return len(told)
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long finished mail is kept: its content for resending, its history for questions."""
-
-    content: timedelta = timedelta(days=30)
-    history: timedelta = timedelta(days=90)
-
-
-def forget(connection: Connection, now: datetime, kept: Retention) -> int:
-    """Drop content and history of finished mail past its time; return how many, one batch."""
-    waiting = exists().where(
-        deliveries.c.message_id == messages.c.id,
-        deliveries.c.state.not_in(_FINISHED),
-    )
-    finished = select(messages.c.id).where(~waiting).limit(_BATCH)
-    old_content = finished.join(contents).where(messages.c.accepted_at < now - kept.content)
-    dropped = connection.execute(delete(contents).where(contents.c.message_id.in_(old_content)))
-    old = finished.where(messages.c.accepted_at < now - kept.history)
-    gone = connection.execute(delete(messages).where(messages.c.id.in_(old)))
-    keys = idempotency_keys.c.created_at < now - kept.content
-    connection.execute(delete(idempotency_keys).where(keys))
-    connection.execute(delete(sessions).where(sessions.c.opened_at < now - kept.history))
-    journal.forget_before(connection, now - kept.history)
-    return dropped.rowcount + gone.rowcount
 
 
 def _deliveries_of(connection: Connection, message_id: str) -> list[Row[Any]]:

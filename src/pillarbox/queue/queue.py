@@ -8,11 +8,12 @@ from pillarbox.base import trace
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
-from pillarbox.queue import browse, claim, clock_step, control, enqueue, record
+from pillarbox.queue import browse, claim, clock_step, control, enqueue, record, retention
 from pillarbox.queue.claim import ClaimRequest, Ticket
-from pillarbox.queue.control import Retention, Wish
+from pillarbox.queue.control import Wish
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
 from pillarbox.queue.record import Release
+from pillarbox.queue.retention import Retention
 from pillarbox.queue.tally import Tally
 
 
@@ -174,4 +175,6 @@ class Queue:
     async def forget(self, kept: Retention) -> int:
         """Drop finished mail that has been kept long enough; how many, at most one batch."""
         now = self._clock.now()
-        return await self._database.write(lambda connection: control.forget(connection, now, kept))
+        return await self._database.write(
+            lambda connection: retention.forget(connection, now, kept)
+        )
