@@ -11,7 +11,7 @@ _SOURCES = Path(__file__).parent / "preload"
 
 
 def compiled(name: str, folder: Path) -> Path:
-    """`powerfail`, `watch` or `clock` as a shared library in the folder; for LD_PRELOAD."""
+    """One of preload/*.c as a shared library in the folder, for LD_PRELOAD."""
     library = folder / f"{name}.so"
     if not library.exists():
         options = ("-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")

@@ -1,0 +1,343 @@
+"""Set-ups as people break them: what is on the network, what was typed, and what mends it."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import trustme
+
+from pillarbox.relays.catalogue import entries
+from support.internet import Internet
+from support.postfix import Rules, postfix
+from support.provider_server import Provider, serving
+
+ANN = "ann@example.org"
+PASSWORD = "right"
+WRONG_PASSWORD = "wrogn"
+HOST = "smtp.example.org"
+
+Mode = Literal["implicit", "starttls", "none"]
+
+
+@dataclass(slots=True)
+class World:
+    """The network of one set-up. public is an authority that the machine believes."""
+
+    folder: Path
+    net: Internet
+    stack: ExitStack
+    public: trustme.CA = field(default_factory=lambda: _authority("Public Authority"))
+    own: trustme.CA = field(default_factory=lambda: _authority("Company"))
+    company_pem: bytes = b""
+    """The certificate of the company's own authority, where it is not `own`."""
+    servers: dict[str, Provider] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=lambda: {"SMTP_PASSWORD": PASSWORD})
+
+    def furnish(self) -> Mapping[str, str]:
+        """The environment of a program that lives in it."""
+        self.public.cert_pem.write_to_path(str(self.folder / "public.pem"))
+        company = self.company_pem or self.own.cert_pem.bytes()
+        (self.folder / "company.pem").write_bytes(company)
+        trusted = {"SSL_CERT_FILE": str(self.folder / "public.pem")}
+        return self.net.environment | trusted | self.passwords
+
+    def certificate(
+        self, *names: str, days: float = 60, authority: trustme.CA | None = None
+    ) -> ssl.SSLContext:
+        """A server's side of TLS, for so many days more."""
+        now = datetime.now(UTC)
+        issued = (authority or self.public).issue_cert(
+            *names, not_before=now - timedelta(days=400), not_after=now + timedelta(days=days)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        issued.configure_cert(context)
+        return context
+
+    def server(self, host: str, *doors: tuple[int, Mode], **manners: Any) -> Provider:
+        """A server that knows ann, unless it is said otherwise."""
+        manners = {"accounts": {ANN: PASSWORD}, "context": self.certificate(host)} | manners
+        provider = Provider(host, **manners)
+        for port, tls in doors:
+            self.net.open(host, port, behind=self.stack.enter_context(serving(provider, tls)))
+        self.servers[host] = provider
+        return provider
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """The change that the report offers, taken as it is."""
+
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What a person types after reading the report; `password` is the right one from now on."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What somebody does at the server. The words are for the page."""
+
+    words: str
+    act: Callable[[World], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """
+    One set-up. stage and advice are where and as what it is found; cause is in the report.
+
+    Without a stage the settings are refused before anybody is asked.
+    """
+
+    title: str
+    build: Callable[[World], object]
+    typed: Mapping[str, str]
+    stage: str | None
+    advice: str | None
+    cause: str
+    cure: Offered | Typed | Elsewhere
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
+
+def sentence(advice: str, beginning: str = "") -> str:
+    """What a provider's server says, from the catalogue's own examples."""
+    examples = next(entry["examples"] for entry in entries() if entry["id"] == advice)
+    return str(next(each for each in examples if each.startswith(beginning)))
+
+
+def _authority(name: str) -> trustme.CA:
+    return trustme.CA(organization_name=name, organization_unit_name="Root")
+
+
+_LOGIN = {"host": HOST, "username": ANN, "from": ANN}
+
+
+def _postfix(world: World) -> None:
+    """A real one, with the account and the sender rules of its own kind."""
+    rules = Rules(senders={"app@pillarbox.test": "app@pillarbox.test"})
+    server = world.stack.enter_context(postfix(world.folder, rules))
+    world.passwords["SMTP_PASSWORD"] = server.password
+    world.company_pem = server.ca_pem.read_bytes()
+    world.net.open("relay.pillarbox.test", 587, behind=server.starttls_port)
+
+
+def _renew(world: World) -> None:
+    world.servers[HOST].context = world.certificate(HOST)
+
+
+def _allow_smtp_auth(world: World) -> None:
+    del world.servers["smtp.office365.com"].instead["AUTH"]
+
+
+def _allow_sender(world: World) -> None:
+    world.servers[HOST].senders.add("shop@example.org")
+
+
+BROKEN = (
+    Broken(
+        title="The port is closed",
+        build=lambda world: world.server(HOST, (587, "starttls")),
+        typed=_LOGIN | {"port": "2587", "tls": "starttls"},
+        stage="connect",
+        advice="network.refused",
+        cause="nothing listens on port 2587",
+        cure=Offered({"port": 587, "tls": "starttls"}),
+    ),
+    Broken(
+        title="A firewall drops the port",
+        build=lambda world: (
+            world.server(HOST, (587, "starttls")),
+            world.net.block(HOST, 465),
+        ),
+        typed=_LOGIN | {"port": "465"},
+        stage="connect",
+        advice="network.port-blocked",
+        cause="a firewall or a hoster blocks the port",
+        cure=Offered({"port": 587, "tls": "starttls"}),
+    ),
+    Broken(
+        title="Port and TLS mode contradict each other",
+        build=lambda world: world.server(HOST, (465, "implicit"), (587, "starttls")),
+        typed=_LOGIN | {"port": "465", "tls": "starttls"},
+        stage=None,
+        advice=None,
+        cause="port 465 speaks TLS from the first octet: set tls to implicit",
+        cure=Typed({"tls": "implicit"}),
+    ),
+    Broken(
+        title="TLS from the start where the server begins in the clear",
+        build=lambda world: world.server(HOST, (1587, "starttls")),
+        typed=_LOGIN | {"port": "1587", "tls": "implicit"},
+        stage="tls",
+        advice="tls.not-tls",
+        cause="answers on port 1587, but not with TLS",
+        cure=Offered({"port": 1587, "tls": "starttls"}),
+    ),
+    Broken(
+        title="STARTTLS where the server wants TLS from the start",
+        build=lambda world: world.server(HOST, (1465, "implicit")),
+        typed=_LOGIN | {"port": "1465", "tls": "starttls"},
+        stage="greeting",
+        advice="network.slow-greeting",
+        cause="takes the connection on port 1465 and then says nothing",
+        cure=Offered({"port": 1465, "tls": "implicit"}),
+    ),
+    Broken(
+        title="The name of the host has a typing error",
+        build=lambda world: world.server(
+            "smtp.gmail.com", (465, "implicit"), accounts={"ann@gmail.com": PASSWORD}
+        ),
+        typed={
+            "host": "smtp.gmial.com",
+            "port": "465",
+            "username": "ann@gmail.com",
+            "from": "ann@gmail.com",
+        },
+        stage="dns",
+        advice="network.name",
+        cause="no host named smtp.gmial.com",
+        cure=Offered({"host": "smtp.gmail.com", "port": 465, "tls": "implicit"}),
+    ),
+    Broken(
+        title="The password is wrong",
+        build=lambda world: (
+            world.server(HOST, (587, "starttls")),
+            world.passwords.update(SMTP_PASSWORD=WRONG_PASSWORD),
+        ),
+        typed=_LOGIN | {"port": "587"},
+        stage="auth",
+        advice="auth.wrong-password",
+        cause="user name or the password",
+        cure=Typed(password=PASSWORD),
+    ),
+    Broken(
+        title="The account's password where an app password is wanted",
+        build=lambda world: (
+            world.server(
+                "smtp.gmail.com",
+                (465, "implicit"),
+                accounts={"ann@gmail.com": "abcd efgh ijkl mnop"},
+                wrong_login=sentence("google.app-password"),
+            ),
+        ),
+        typed={"preset": "gmail", "username": "ann@gmail.com", "from": "ann@gmail.com"},
+        stage="auth",
+        advice="google.app-password",
+        cause="2-step verification",
+        cure=Typed(password="abcd efgh ijkl mnop"),
+    ),
+    Broken(
+        title="The user name lacks its domain",
+        build=lambda world: world.server(
+            "smtp.gmail.com",
+            (465, "implicit"),
+            accounts={"ann@gmail.com": PASSWORD},
+            wrong_login=sentence("google.wrong-password"),
+        ),
+        typed={"preset": "gmail", "username": "ann", "from": "ann@gmail.com"},
+        stage="auth",
+        advice="google.wrong-password",
+        cause="Google refused the password",
+        cure=Offered({"username": "ann@gmail.com"}),
+    ),
+    Broken(
+        title="The user name is not the provider's word",
+        build=lambda world: world.server(
+            "smtp.sendgrid.net",
+            (587, "starttls"),
+            accounts={"apikey": PASSWORD},
+            wrong_login=sentence("sendgrid.wrong-key"),
+        ),
+        typed={"preset": "sendgrid", "username": ANN, "from": ANN},
+        stage="auth",
+        advice="sendgrid.wrong-key",
+        cause="SendGrid",
+        cure=Offered({"username": "apikey"}),
+    ),
+    Broken(
+        title="Nobody signs in where the server wants it",
+        build=lambda world: world.server(HOST, (587, "starttls")),
+        typed={"host": HOST, "port": "587", "from": ANN},
+        stage="mail",
+        advice="auth.required",
+        cause="sign",
+        cure=Typed({"username": ANN}, PASSWORD),
+    ),
+    Broken(
+        title="SMTP AUTH is switched off by policy",
+        build=lambda world: world.server(
+            "smtp.office365.com",
+            (587, "starttls"),
+            instead={"AUTH": sentence("microsoft.smtp-auth-off-tenant")},
+        ),
+        typed={"preset": "microsoft-365", "username": ANN, "from": ANN},
+        stage="auth",
+        advice="microsoft.smtp-auth-off-tenant",
+        cause="switched off",
+        cure=Elsewhere("The administrator allows SMTP AUTH again.", _allow_smtp_auth),
+    ),
+    Broken(
+        title="The certificate has expired",
+        build=lambda world: world.server(
+            HOST, (587, "starttls"), context=world.certificate(HOST, days=-3)
+        ),
+        typed=_LOGIN | {"port": "587"},
+        stage="tls",
+        advice="tls.expired",
+        cause="has expired",
+        cure=Elsewhere("The server's administrator renews the certificate.", _renew),
+    ),
+    Broken(
+        title="The certificate is by an authority that nobody here knows",
+        build=lambda world: world.server(
+            HOST, (587, "starttls"), context=world.certificate(HOST, authority=world.own)
+        ),
+        typed=_LOGIN | {"port": "587"},
+        stage="tls",
+        advice="tls.untrusted",
+        cause="authority",
+        cure=Typed({"set": "authorities=@company.pem"}),
+    ),
+    Broken(
+        title="The certificate is for another name",
+        build=lambda world: (
+            world.server(HOST, (587, "starttls"), context=world.certificate("mail.example.org")),
+            world.net.alias("mail.example.org", HOST),
+        ),
+        typed=_LOGIN | {"port": "587"},
+        stage="tls",
+        advice="tls.name",
+        cause="name",
+        cure=Typed({"host": "mail.example.org"}),
+    ),
+    Broken(
+        title="The account may not send as this address",
+        build=_postfix,
+        typed={
+            "host": "relay.pillarbox.test",
+            "port": "587",
+            "username": "app@pillarbox.test",
+            "from": "shop@pillarbox.test",
+            "set": "authorities=@company.pem",
+        },
+        stage="rcpt",
+        advice="sender.not-owned",
+        cause="may not send as this address",
+        cure=Typed({"from": "app@pillarbox.test"}),
+    ),
+)
