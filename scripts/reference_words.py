@@ -20,6 +20,17 @@ RELAY_FIELDS = {
     "from": "Whom mail is from when it does not say: `Name <a@b.example>`.",
     "reply_to": "Where answers go when a message does not say.",
     "headers": "Header fields for every message, an object of names and values.",
+    "reverse_path": "The address in MAIL FROM, which failures are returned to. Left out: "
+    "the sender's.",
+    "senders": "Who may be in From: addresses, domains, `*.example.org`. Left out: everybody.",
+    "other_senders": "What happens to mail from others: `refuse`, or `rewrite`, which sends it "
+    "from `from` with answers to its author.",
+    "bcc": "Addresses that get a copy of everything, for an archive.",
+    "recipients": "Who may get mail: addresses, domains, `*.example.org`. Left out: everybody. "
+    "Mail for others is refused, or goes to `redirect_to`.",
+    "redirect_to": "The address that gets what is for others than `recipients`; without those, "
+    "everything. For staging.",
+    "max_octets": "The largest message that it takes, composed, in octets.",
     "authorities": "Certificates of the authorities to believe, in PEM. Left out: the system's.",
     "pin": "SHA-256 of the server's certificate. With a pin neither chain, name nor dates count.",
     "server_name": "The name that the certificate must have, when it is not the host.",
@@ -55,6 +66,11 @@ SHAPES = {
     "headers": "object",
     "from": "mailbox",
     "reply_to": "mailbox",
+    "reverse_path": "address",
+    "redirect_to": "address",
+    "senders": "list",
+    "bcc": "list",
+    "recipients": "list",
     "minimum_tls": "`1.2` · `1.3`",
     "host": "host",
     "proxy_host": "host",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pillarbox.accept.permitted import is_as_strict
 from pillarbox.accept.submission import Submission
 from pillarbox.mail.address import Address
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.queue.message import Delivery, Destination, Message
-from pillarbox.relays.relay import RelayKind
+from pillarbox.relays.relay import RelayKind, RelaySettings
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Mail, relays_for
 from pillarbox.relays.versions import Relay
@@ -80,18 +81,20 @@ def destinations_again(
 
 def _destination(registry: Roster, mail: Mail) -> Destination:
     first, *others = _relays(registry, mail)
-    stand_ins = [each for each in others if _may_stand_in(registry.get(each), mail)]
+    own = registry.get(first).settings
+    stand_ins = [each for each in others if _may_stand_in(registry.get(each), own, mail)]
     return Destination(first, ",".join(stand_ins) or None)
 
 
-def _may_stand_in(relay: Relay, mail: Mail) -> bool:
+def _may_stand_in(relay: Relay, first: RelaySettings, mail: Mail) -> bool:
     """
-    A relay that is set up for one sender is not asked to carry another domain's mail, and one
-    that sends nothing cannot stand in for one that does.
+    A relay that is set up for one sender is not asked to carry another domain's mail, one that
+    sends nothing cannot stand in for one that does, and none that lets more people through.
     """
     own = relay.settings.from_
     is_ours = own is None or _domain(own.address) == mail.sender_domain
-    return is_ours and relay.settings.kind is RelayKind.SMTP
+    is_server = relay.settings.kind is RelayKind.SMTP
+    return is_ours and is_server and is_as_strict(relay.settings, first)
 
 
 def _relays(registry: Roster, mail: Mail) -> list[str]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pillarbox.accept.destinations import destinations_again
+from pillarbox.accept.permitted import permitted
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Conflict, Invalid, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.mail.address import Address
 from pillarbox.mail.envelope import Envelope
+from pillarbox.mail.mailbox import Mailbox
 from pillarbox.mail.renew import renewed
 from pillarbox.queue.message import Delivery, Idempotency, Message, Parcel
 from pillarbox.queue.streams import STREAMS
@@ -51,7 +53,10 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
     if original.octets is None:
         raise Conflict("the content of this message is no longer kept; send a new one instead")
     new_id = ids.new("msg")
-    destinations = destinations_again(original.roster, message, chosen)
+    places = destinations_again(original.roster, message, chosen)
+    paths = [Address.parse(each.to) for each in chosen]
+    author = Mailbox.parse(message.from_header).address
+    ways = permitted(original.roster, author, paths, places)
     domain = message.message_id_header.rstrip("> ").rpartition("@")[2]
     header = f"<{new_id}@{domain or 'pillarbox.invalid'}>"
     return Parcel(
@@ -60,8 +65,8 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
         inlet=wish.inlet,
         principal=str(wish.principal),
         stream=STREAMS[message.stream],
-        relay_id=destinations[0].relay_id,
-        envelope=Envelope(_path(message.reverse_path), tuple(Address.parse(d.to) for d in chosen)),
+        relay_id=ways[0].place.relay_id,
+        envelope=Envelope(_path(message.reverse_path), tuple(way.path for way in ways)),
         content=renewed(original.octets, message_id=header, date=now),
         from_header=message.from_header,
         subject=message.subject,
@@ -69,10 +74,10 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
         expires_at=_end(message, now),
         tags=message.tags,
         metadata=message.metadata,
-        delivery_ids=tuple(sorted(ids.new("dlv") for _ in chosen)),
+        delivery_ids=tuple(sorted(ids.new("dlv") for _ in ways)),
         idempotency=wish.idempotency,
         resent_from=message.id,
-        destinations=destinations,
+        destinations=tuple(way.place for way in ways),
     )
 
 

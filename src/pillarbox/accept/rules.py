@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pillarbox.accept.destinations import chosen_relay
+from pillarbox.accept.permitted import rewritten, sender_problems
 from pillarbox.accept.submission import Submission
 from pillarbox.base.errors import Invalid, NotFound, Rejected
 from pillarbox.mail.draft import Draft
@@ -67,6 +68,7 @@ class Checked:
 
     def _draft(self, submission: Submission) -> Draft | None:
         parts = with_defaults(submission.draft, self.relay)
+        self._note(sender_problems(parts, self.relay))
         if parts.get("from_") is None:
             missing = f"say who it is from: the relay “{self.relay.name}” has no default sender"
             self._note(iter([Invalid(missing, field="from")]))
@@ -80,7 +82,8 @@ class Checked:
 
 def with_defaults(draft: Mapping[str, Any], relay: Relay) -> dict[str, Any]:
     """The draft's parts, with the relay's sender, reply-to and headers where it names none."""
-    settings, parts = relay.settings, dict(draft)
+    settings = relay.settings
+    parts = rewritten(draft, settings)
     parts["from_"] = parts.get("from_") or settings.from_
     if settings.reply_to is not None and not parts.get("reply_to"):
         parts["reply_to"] = (settings.reply_to,)

@@ -35,6 +35,7 @@ from pillarbox.relays.relay import (
     Slot,
     credentials,
     endpoint,
+    usual_reverse_path,
 )
 from pillarbox.relays.versions import Relay
 from pillarbox.smtp.transcript import Transcript
@@ -109,8 +110,8 @@ class Diagnosis:
             allow_private=self._around.allow_private,
             allow_networks=self._around.allow_networks,
         )
-        if question.mail_from is None and settings.from_:
-            question = replace(question, mail_from=settings.from_.address)
+        if question.mail_from is None:
+            question = replace(question, mail_from=usual_reverse_path(settings))
         return Case(
             settings=settings,
             endpoint=hurried(where, self._around.patience),

@@ -7,19 +7,22 @@ import ipaddress
 from collections.abc import Collection, Iterator
 
 from pillarbox.base.errors import Invalid
-from pillarbox.relays.defaults import TLS_OF_PORT, agree
-from pillarbox.relays.relay import Auth, RelayKind, RelaySettings, Slot, json_name
+from pillarbox.relays.addresses import covers
+from pillarbox.relays.defaults import TLS_OF_PORT, WHO_WE_ARE, agree
+from pillarbox.relays.relay import Auth, OtherSenders, RelayKind, RelaySettings, Slot, json_name
 from pillarbox.smtp.endpoint import Mechanism, TlsMode
 
 _DEFAULTS = {each.name: each.default for each in dataclasses.fields(RelaySettings)}
-_OF_EVERY_KIND = frozenset({"kind", "from_", "reply_to", "headers"})
+_OF_EVERY_KIND = frozenset({"kind", *WHO_WE_ARE})
 _OF_PICKUP = _OF_EVERY_KIND | {"directory"}
+MAX_COPIES = 5  # of every message
 _NEED_TLS = ("authorities", "pin", "server_name", "minimum_tls", "client_certificate")
 _TOKENS = (Mechanism.XOAUTH2, Mechanism.OAUTHBEARER)
 
 
 def contradictions(settings: RelaySettings) -> Iterator[Invalid]:
     """Everything that cannot be true together, but for missing secrets."""
+    yield from _senders(settings)
     match settings.kind:
         case RelayKind.SANDBOX:
             yield from _foreign(settings, _OF_EVERY_KIND, "a sandbox relay keeps mail here")
@@ -64,6 +67,28 @@ def _smtp(settings: RelaySettings) -> Iterator[Invalid]:
     yield from _trust(settings)
     yield from _sign_in(settings)
     yield from _proxy(settings)
+
+
+def _senders(settings: RelaySettings) -> Iterator[Invalid]:
+    own, rewrites = settings.from_, settings.other_senders is OtherSenders.REWRITE
+    if rewrites and not settings.senders:
+        yield Invalid(
+            "this is for mail from others than the senders. Say in senders who may send as"
+            " they are, or leave it out",
+            field="other_senders",
+        )
+    if rewrites and own is None:
+        yield Invalid("enter the sender that other mail goes out from", field="from")
+    if len(settings.bcc) > MAX_COPIES:
+        yield Invalid(
+            f"at most {MAX_COPIES} addresses get a copy of everything. Use a list server",
+            field="bcc",
+        )
+    if own is not None and settings.senders and not covers(settings.senders, own.address):
+        yield Invalid(
+            f"the relay's own sender, {own.address}, is not among them. Add it, or its domain",
+            field="senders",
+        )
 
 
 def _transport(settings: RelaySettings) -> Iterator[Invalid]:

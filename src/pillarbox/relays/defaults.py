@@ -32,6 +32,20 @@ PORT_OF_TLS = {TlsMode.IMPLICIT: 465, TlsMode.STARTTLS: 587, TlsMode.NONE: 25}
 _PROXY = ("proxy_host", "proxy_port", "proxy_username")
 
 
+WHO_WE_ARE = (
+    "from_",
+    "reply_to",
+    "headers",
+    "reverse_path",
+    "senders",
+    "other_senders",
+    "bcc",
+    "recipients",
+    "redirect_to",
+    "max_octets",
+)
+"""What every kind of relay has, and keeps when it becomes another kind."""
+
 FOLLOWING = frozenset({"port", "tls", "auth"})
 """Fields without a default of their own: null means “whatever the others ask for”."""
 
@@ -65,7 +79,7 @@ def _base(given: Mapping[str, Any], current: RelaySettings | None) -> RelaySetti
         return RelaySettings()
     if given.get("kind", current.kind) is current.kind:
         return current
-    return RelaySettings(from_=current.from_, reply_to=current.reply_to, headers=current.headers)
+    return RelaySettings(**{name: getattr(current, name) for name in WHO_WE_ARE})
 
 
 def _new_preset(given: Mapping[str, Any], base: RelaySettings) -> Preset | None:

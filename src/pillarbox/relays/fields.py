@@ -22,13 +22,14 @@ from pillarbox.base.json_type import type_name
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays import presets
+from pillarbox.relays.addresses import read_address, read_addresses, read_places
 from pillarbox.relays.certificates import (
     read_certificates,
     refuse_disorder,
     refuse_no_authority,
 )
 from pillarbox.relays.ehlo import is_host_name
-from pillarbox.relays.relay import Auth, RelayKind
+from pillarbox.relays.relay import Auth, OtherSenders, RelayKind
 from pillarbox.relays.tables import MAX_NAME
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
@@ -301,6 +302,13 @@ READERS: dict[str, Reader] = {
     "from": read_mailbox,
     "reply_to": read_mailbox,
     "headers": read_headers,
+    "reverse_path": read_address,
+    "senders": read_places,
+    "other_senders": one_of(OtherSenders),
+    "bcc": read_addresses,
+    "recipients": read_places,
+    "redirect_to": read_address,
+    "max_octets": whole(1000, 1_000_000_000),
     "authorities": read_authorities,
     "pin": read_pin,
     "server_name": read_host,

@@ -25,9 +25,10 @@ from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
+from pillarbox.relays.defaults import WHO_WE_ARE
 from pillarbox.relays.difference import difference, dropped_secrets, explained
 from pillarbox.relays.history import Edition, editions, undo_problems, without
-from pillarbox.relays.relay import RelaySettings, Secrets, Slot
+from pillarbox.relays.relay import RelaySettings, Secrets, Slot, json_name
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Routing
 from pillarbox.relays.tables import relays
@@ -46,9 +47,7 @@ SANDBOX = "sandbox"
 _MANNERS = frozenset(
     {
         "name",
-        "from",
-        "reply_to",
-        "headers",
+        *map(json_name, WHO_WE_ARE),
         "max_connections",
         "messages_per_minute",
         "messages_per_connection",

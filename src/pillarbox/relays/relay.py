@@ -15,6 +15,7 @@ from typing import Any
 
 from pillarbox.base.errors import Unusable
 from pillarbox.base.secret import Secret
+from pillarbox.mail.address import Address
 from pillarbox.mail.mailbox import Mailbox
 from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.smtp.endpoint import (
@@ -58,6 +59,13 @@ class Slot(StrEnum):
     CLIENT_KEY = "client_key"  # PEM
 
 
+class OtherSenders(Enum):
+    """What happens to mail from somebody who is not among a relay's senders."""
+
+    REFUSE = "refuse"
+    REWRITE = "rewrite"  # it goes out from the relay's own sender, answers go to its author
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
     """What the slots hold, opened."""
@@ -93,6 +101,13 @@ class RelaySettings:
     from_: Mailbox | None = None
     reply_to: Mailbox | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    reverse_path: str | None = None  # an address; None: that of the sender
+    senders: tuple[str, ...] = ()  # addresses and domains; none: everybody
+    other_senders: OtherSenders = OtherSenders.REFUSE
+    bcc: tuple[str, ...] = ()  # addresses that get a copy of everything
+    recipients: tuple[str, ...] = ()  # addresses and domains; none: everybody
+    redirect_to: str | None = None  # an address that gets what is for nobody in recipients
+    max_octets: int | None = None  # of a composed message
 
     authorities: str | None = None
     pin: str | None = None
@@ -128,14 +143,14 @@ class RelaySettings:
         """
         written = _ALWAYS[self.kind]
         return {
-            json_name(each.name): _encode(getattr(self, each.name))
+            json_name(each.name): _encode(each.name, getattr(self, each.name))
             for each in dataclasses.fields(self)
             if each.name in written or getattr(self, each.name) != each.default
         }
 
     def shown(self, name: str) -> Any:
         """One field by its JSON name, in JSON types."""
-        return _encode(getattr(self, attribute(name)))
+        return _encode(attribute(name), getattr(self, attribute(name)))
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> RelaySettings:
@@ -163,6 +178,10 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "from": Mailbox.parse,
     "reply_to": Mailbox.parse,
     "headers": lambda headers: tuple(headers.items()),
+    "senders": tuple,
+    "other_senders": OtherSenders,
+    "bcc": tuple,
+    "recipients": tuple,
 }
 
 
@@ -205,6 +224,13 @@ def endpoint(
         allow_private=allow_private,
         allow_networks=allow_networks,
     )
+
+
+def usual_reverse_path(settings: RelaySettings) -> Address | None:
+    """MAIL FROM of mail that says nothing about its sender, or None where that is unknown."""
+    if settings.reverse_path is not None:
+        return Address.parse(settings.reverse_path)
+    return settings.from_.address if settings.from_ else None
 
 
 def credentials(settings: RelaySettings, secrets: Secrets) -> Credentials | None:
@@ -250,14 +276,14 @@ def _deadlines(settings: RelaySettings) -> Deadlines:
     )
 
 
-def _encode(value: object) -> object:
+def _encode(name: str, value: object) -> object:
     match value:
         case Enum():
             return value.value
         case Mailbox():
             return str(value)
         case tuple():
-            return dict(value)
+            return dict(value) if name == "headers" else list(value)
     return value
 
 

@@ -18,6 +18,7 @@ _VALUES = {
     "int": 17,
     "str": 'half "ä" \\ \n \ud800',
     "str | None": None,
+    "int | None": 3,
     "bool": True,
     "tuple[str, ...]": ("a", "ä"),
 }

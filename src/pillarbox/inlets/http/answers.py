@@ -24,7 +24,6 @@ from pillarbox.inlets.http.schemas import (
     KeyShown,
     MessageBrief,
     MessageShown,
-    ProviderShown,
     RelayShown,
     RelayStatus,
     SessionShown,
@@ -32,12 +31,12 @@ from pillarbox.inlets.http.schemas import (
 from pillarbox.journal.journal import Entry
 from pillarbox.queue.browse import History, PastAttempt, PastSession
 from pillarbox.queue.message import Delivery, Message
-from pillarbox.relays.presets import Preset
-from pillarbox.relays.relay import FIELD_NAMES, RelayKind, Slot
+from pillarbox.relays.defaults import WHO_WE_ARE
+from pillarbox.relays.relay import FIELD_NAMES, RelayKind, Slot, json_name
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.versions import Relay
 
-_OF_ALL_KINDS = frozenset({"kind", "from", "reply_to", "headers"})
+_OF_ALL_KINDS = frozenset({"kind", *map(json_name, WHO_WE_ARE)})
 _SHOWN_OF = {
     RelayKind.SMTP: FIELD_NAMES - {"directory"},
     RelayKind.SANDBOX: _OF_ALL_KINDS,
@@ -290,27 +289,4 @@ def show_key(key: Key) -> KeyShown:
         "name": key.name,
         "created_at": moment(key.created_at),
         "revoked_at": _maybe(key.revoked_at),
-    }
-
-
-def show_provider(preset: Preset) -> ProviderShown:
-    return {
-        "id": preset.id,
-        "provider": preset.provider,
-        "name": preset.name,
-        "host": preset.host,
-        "port": preset.port,
-        "tls": preset.tls.value,
-        "login": preset.login.value,
-        "username": preset.username,
-        "mechanism": preset.mechanism.value if preset.mechanism else None,
-        "secret_name": preset.secret_name,
-        "alternatives": [{"port": port, "tls": tls.value} for port, tls in preset.alternatives],
-        "aliases": list(preset.aliases),
-        "domains": list(preset.domains),
-        "max_connections": preset.max_connections,
-        "messages_per_minute": preset.messages_per_minute,
-        "limits": preset.limits,
-        "notes": preset.notes,
-        "docs_url": preset.docs_url,
     }

@@ -192,6 +192,13 @@ RelayShown = TypedDict(
         "from": str | None,
         "reply_to": str | None,
         "headers": dict[str, str],
+        "reverse_path": str | None,
+        "senders": list[str],
+        "other_senders": str,
+        "bcc": list[str],
+        "recipients": list[str],
+        "redirect_to": str | None,
+        "max_octets": int | None,
         "authorities": NotRequired[str | None],
         "pin": NotRequired[str | None],
         "server_name": NotRequired[str | None],
@@ -247,45 +254,6 @@ class KeyList(TypedDict):
     has_more: bool
     next_cursor: str | None
     data: list[KeyShown]
-
-
-class Alternative(TypedDict):
-    """Another way in to the same relay."""
-
-    port: int
-    tls: str
-
-
-class ProviderShown(TypedDict):
-    """What is known of a provider's relay."""
-
-    id: str
-    provider: str
-    name: str
-    host: str
-    port: int
-    tls: str
-    login: str
-    username: str | None
-    mechanism: str | None
-    secret_name: str
-    alternatives: list[Alternative]
-    aliases: list[str]
-    domains: list[str]
-    max_connections: int | None
-    messages_per_minute: int | None
-    limits: str | None
-    notes: str | None
-    docs_url: str | None
-
-
-class ProviderList(TypedDict):
-    """Providers by name."""
-
-    object: str
-    has_more: bool
-    next_cursor: str | None
-    data: list[ProviderShown]
 
 
 class EventList(TypedDict):

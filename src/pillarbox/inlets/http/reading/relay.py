@@ -12,7 +12,7 @@ from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
 from pillarbox.relays.change import PASSPHRASE, RelayChange
 from pillarbox.relays.fields import READERS
-from pillarbox.relays.relay import Auth, RelayKind, Slot
+from pillarbox.relays.relay import Auth, OtherSenders, RelayKind, Slot
 from pillarbox.relays.versions import Decision
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
@@ -24,16 +24,22 @@ _CHOICES: dict[str, Any] = {
     "auth": Auth,
     "mechanism": Mechanism,
     "proxy_kind": ProxyKind,
+    "other_senders": OtherSenders,
 }
+
+
+_WORDS: Json = {"type": ["string", "null"]}
 
 
 def _schema(name: str) -> Json:
     """Settings are read leniently, as forms send them; this is what they are."""
     if name in _CHOICES:
         return {"enum": [each.value for each in _CHOICES[name]] + [None]}
+    if name in ("senders", "bcc", "recipients"):
+        return {"anyOf": [{"type": "array", "items": {"type": "string"}}, _WORDS]}
     if name == "headers":
         return {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
-    if name.endswith(("port", "_connections", "_connection", "_minute", "_seconds")):
+    if name.endswith(("port", "_octets", "_connections", "_connection", "_minute", "_seconds")):
         return {"type": ["number", "string", "null"]}
     return {"type": ["string", "null"]}
 
