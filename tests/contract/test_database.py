@@ -104,7 +104,7 @@ async def test_any_text_can_be_stored_and_looked_for(database: Database) -> None
 
 async def test_nobody_is_forgotten_when_the_database_is_closed(database: Database) -> None:
     """Who was writing gets an answer: it is stored then."""
-    writing = [asyncio.create_task(database.share(add, str(n))) for n in range(20)]
+    writing = [asyncio.ensure_future(database.share(add, str(n))) for n in range(20)]
     await asyncio.sleep(0)
 
     await database.close()
@@ -114,7 +114,7 @@ async def test_nobody_is_forgotten_when_the_database_is_closed(database: Databas
 
 async def test_a_caller_who_goes_away_harms_nobody(database: Database) -> None:
     """Those who shared its commit get theirs."""
-    tasks = [asyncio.create_task(database.share(add, str(n))) for n in range(5)]
+    tasks = [asyncio.ensure_future(database.share(add, str(n))) for n in range(5)]
     await asyncio.sleep(0)
     tasks[0].cancel()
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any
+from itertools import compress, groupby
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
     Connection,
-    Row,
+    Integer,
+    String,
     bindparam,
     exists,
+    false,
     func,
+    literal_column,
     select,
     tuple_,
+    type_coerce,
     update,
 )
 
+from pillarbox.base.db.direct import Direct
+from pillarbox.base.db.fenced import Fenced
+from pillarbox.base.db.rows import microseconds
+from pillarbox.base.db.schema import Moment, moment
 from pillarbox.mail.address import Address
 from pillarbox.mail.envelope import Envelope
 from pillarbox.queue.message import Claim, ClaimedDelivery
@@ -28,23 +38,28 @@ from pillarbox.queue.tables import contents, deliveries, messages
 
 LEASE = timedelta(seconds=60)
 FINAL_LEASE = timedelta(seconds=660)  # ten minutes for the answer to the dot, and one to spare
-_TRAVELS_ALONG = 65_536  # octets; larger contents are read when their turn comes
+TRAVELS_ALONG = 65_536  # octets; larger contents are read when their turn comes
 
 Ticket = tuple[str, int]
 """(delivery id, fence)."""
 
 _columns = deliveries.c
+_SENDING: ColumnElement[str] = literal_column(f"'{DeliveryState.SENDING.value}'")
+_at = bindparam("at", type_=BigInteger)
+_until = bindparam("until", type_=BigInteger)
+_wanted_relay = bindparam("wanted_relay", type_=String())
+_wanted_priority = bindparam("wanted_priority", type_=Integer())
 _is_due = (
-    _columns.relay_id == bindparam("wanted_relay"),
-    _columns.priority == bindparam("wanted_priority"),
+    _columns.relay_id == _wanted_relay,
+    _columns.priority == _wanted_priority,
     _columns.due_at.is_not(None),
-    _columns.due_at <= bindparam("at"),
+    _columns.due_at <= _at,
 )
-_is_alive = _columns.expires_at > bindparam("at")
-_HAS_DUE = select(exists().where(*_is_due))
+_is_alive = _columns.expires_at > _at
+_HAS_DUE = Direct(lambda _: select(exists().where(*_is_due)))
 # Who claims holds the message's row for that moment: of two processes, one gets all of its
 # recipients and the other none of them.
-_PICK = (
+_pick = (
     select(messages.c.id)
     .join(deliveries, _columns.message_id == messages.c.id)
     .where(*_is_due, _is_alive)
@@ -54,68 +69,94 @@ _PICK = (
 )
 # By message, whatever the planner thinks: an index over all that is due would grow with the
 # backlog. coalesce keeps it from those, and is false for NULL.
-_LEASE = (
+_lease = (
     update(deliveries)
     .where(
-        _columns.message_id.in_(bindparam("messages", expanding=True)),
-        _columns.relay_id == bindparam("wanted_relay"),
-        _columns.priority == bindparam("wanted_priority"),
-        func.coalesce(_columns.due_at, bindparam("until")) <= bindparam("at"),
-        func.coalesce(_columns.expires_at, bindparam("at")) > bindparam("at"),
+        _columns.relay_id == _wanted_relay,
+        _columns.priority == _wanted_priority,
+        func.coalesce(_columns.due_at, _until) <= _at,
+        func.coalesce(_columns.expires_at, _at) > _at,
     )
     .values(
-        state=DeliveryState.SENDING.value,
+        state=_SENDING,
         due_at=None,
-        lease_until=bindparam("until"),
+        lease_until=_until,
         pointed_at=None,
-        fence=_columns.fence + 1,
-        tries=_columns.tries + 1,
-        changed_at=bindparam("at"),
+        fence=_columns.fence + literal_column("1"),
+        tries=_columns.tries + literal_column("1"),
+        changed_at=_at,
     )
-    .returning(deliveries)
+    .returning(
+        _columns.priority,
+        _columns.message_id,
+        _columns.id,
+        _columns.relay_id,
+        _columns.forward_path,
+        _columns.fence,
+        _columns.attempts,
+        _columns.tries,
+        _columns.in_doubt,
+        type_coerce(_columns.expires_at, BigInteger),
+    )
 )
+_PICK = Direct(lambda _: _pick)
+_LEASE = Direct(lambda ids: _lease.where(_columns.message_id.in_(ids)), listed="messages")
 # For a relay that stands in for another: what names it. Mail in doubt stays with its relay.
 _is_listed = _columns.stand_ins == bindparam("wanted_list")
-_is_certain = _columns.in_doubt.is_(False)
-_PICK_LISTED = (
-    select(messages.c.id)
-    .join(deliveries, _columns.message_id == messages.c.id)
-    .where(*_is_due, _is_listed, _is_alive, _is_certain)
-    .order_by(_columns.due_at)
-    .limit(bindparam("at_most"))
-    .with_for_update(of=messages, key_share=True, skip_locked=True)
+_is_certain = _columns.in_doubt.is_(false())
+_PICK_LISTED = Direct(lambda _: _pick.where(_is_listed, _is_certain))
+_LEASE_LISTED = Direct(
+    lambda ids: _lease.where(_columns.message_id.in_(ids), _is_listed, _is_certain),
+    listed="messages",
 )
-_LEASE_LISTED = _LEASE.where(_is_listed, _is_certain)
-_HAS_LISTED = select(exists().where(*_is_due, _is_listed, _is_certain))
+_HAS_LISTED = Direct(lambda _: select(exists().where(*_is_due, _is_listed, _is_certain)))
 _NEXT_LIST = select(func.min(_columns.stand_ins)).where(
-    _columns.relay_id == bindparam("wanted_relay"),
+    _columns.relay_id == _wanted_relay,
     _columns.due_at.is_not(None),
     _columns.stand_ins > bindparam("after"),
 )
-_CLAIMED_MESSAGES = (
-    select(messages, contents.c.octets)
-    .outerjoin(
-        contents, (contents.c.message_id == messages.c.id) & (messages.c.size <= _TRAVELS_ALONG)
-    )
-    .where(messages.c.id.in_(bindparam("ids", expanding=True)))
+_travels_along = (contents.c.message_id == messages.c.id) & (
+    messages.c.size <= literal_column(str(TRAVELS_ALONG))
+)
+_CLAIMED_MESSAGES = Direct(
+    lambda ids: (
+        select(
+            messages.c.id,
+            messages.c.stream,
+            messages.c.reverse_path,
+            messages.c.size,
+            messages.c.is_eight_bit,
+            messages.c.needs_smtputf8,
+            contents.c.octets,
+        )
+        .select_from(messages.outerjoin(contents, _travels_along))
+        .where(messages.c.id.in_(ids))
+    ),
+    listed="ids",
+)
+_PASS_THE_POINT = Fenced(
+    {"until": BigInteger(), "at": BigInteger(), "key": String(), "token": Integer()},
+    lambda given: (
+        update(deliveries)
+        .where(
+            _columns.id == given["key"],
+            _columns.fence == given["token"],
+            _columns.state == _SENDING,
+            _columns.expires_at > given["at"],
+        )
+        .values(lease_until=given["until"], pointed_at=given["at"])
+    ),
 )
 _is_held = (
     tuple_(_columns.id, _columns.fence).in_(bindparam("tickets", expanding=True)),
     _columns.state == DeliveryState.SENDING.value,
 )
-_PASS_THE_POINT = (
-    update(deliveries)
-    .where(*_is_held, _is_alive)
-    .values(lease_until=bindparam("until"), pointed_at=bindparam("at"))
-    .returning(_columns.id, _columns.fence)
-)
-_STEP_BACK = (
-    update(deliveries).where(*_is_held).values(lease_until=bindparam("until"), pointed_at=None)
-)
+_lease_until = bindparam("until", type_=Moment)
+_STEP_BACK = update(deliveries).where(*_is_held).values(lease_until=_lease_until, pointed_at=None)
 _RENEW = (
     update(deliveries)
     .where(*_is_held, _columns.pointed_at.is_(None))
-    .values(lease_until=bindparam("until"))
+    .values(lease_until=_lease_until)
     .returning(_columns.id, _columns.fence)
 )
 
@@ -149,8 +190,11 @@ def point_of_no_return(
     """
     tickets = [ticket for wanted, _ in asked for ticket in wanted]
     now = max(now for _, now in asked)
-    asked_for = {"tickets": tickets, "at": now, "until": now + FINAL_LEASE}
-    held = {(row.id, row.fence) for row in connection.execute(_PASS_THE_POINT, asked_for)}
+    at, until = microseconds(now), microseconds(now + FINAL_LEASE)
+    hit = _PASS_THE_POINT.run(connection, [(until, at, *ticket) for ticket in tickets])
+    if all(hit):
+        return [True] * len(asked)
+    held = set(compress(tickets, hit))
     may_send = [held.issuperset(wanted) for wanted, _ in asked]
     in_vain = [wanted for (wanted, _), may in zip(asked, may_send, strict=True) if not may]
     if stranded := held.intersection(ticket for wanted in in_vain for ticket in wanted):
@@ -198,77 +242,94 @@ def content_of(connection: Connection, message_id: str) -> bytes | None:
 def _has_due(
     connection: Connection, relay_id: str, now: datetime, stand_ins: str | None = None
 ) -> bool:
-    asked: dict[str, Any] = {"wanted_relay": relay_id, "at": now}
+    asked: dict[str, Any] = {"wanted_relay": relay_id, "at": microseconds(now)}
     query = _HAS_DUE
     if stand_ins is not None:
         asked, query = asked | {"wanted_list": stand_ins}, _HAS_LISTED
-    return any(
-        connection.scalar(query, asked | {"wanted_priority": stream.priority})
-        for stream in STREAMS.values()
-    )
+    for stream in STREAMS.values():
+        [(is_due,)] = query.rows(connection, asked | {"wanted_priority": stream.priority})
+        if is_due:
+            return True
+    return False
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> list[Claim]:
-    rows: list[Row[Any]] = []
+    leased: list[_Leased] = []
     for stream in sorted(STREAMS.values(), key=lambda each: each.priority):
-        if len(rows) < request.limit:
-            rows += _lease(connection, request, stream.priority, request.limit - len(rows))
-    return list(_claims(connection, rows, request.now))
+        if len(leased) < request.limit:
+            leased += _take(connection, request, stream.priority, request.limit - len(leased))
+    return list(_claims(connection, leased, request.now)) if leased else []
 
 
-def _lease(
+def _take(
     connection: Connection, request: ClaimRequest, priority: int, limit: int
-) -> Sequence[Row[Any]]:
+) -> Iterator[_Leased]:
     """All that is due of the next messages: recipients of one message travel together."""
     asked = {
         "wanted_relay": request.relay_id,
         "wanted_priority": priority,
-        "at": request.now,
-        "until": request.now + LEASE,
+        "at": microseconds(request.now),
+        "until": microseconds(request.now + LEASE),
         "at_most": limit,
     }
     pick, lease = _PICK, _LEASE
     if request.stand_ins is not None:
         asked, pick, lease = asked | {"wanted_list": request.stand_ins}, _PICK_LISTED, _LEASE_LISTED
-    picked = list(dict.fromkeys(connection.scalars(pick, asked)))
-    if not picked:
-        return []
-    return connection.execute(lease, asked | {"messages": picked}).all()
+    picked = [message_id for (message_id,) in pick.rows(connection, asked)]
+    if picked:
+        rows = lease.rows(connection, asked | {"messages": list(dict.fromkeys(picked))})
+        yield from map(_Leased._make, rows)
 
 
-def _claims(connection: Connection, rows: Iterable[Row[Any]], now: datetime) -> Iterable[Claim]:
+class _Leased(NamedTuple):
+    """What _LEASE returns of a delivery."""
+
+    priority: int
+    message_id: str
+    id: str
+    relay_id: str
+    forward_path: str
+    fence: int
+    attempts: int
+    tries: int
+    in_doubt: bool
+    expires_at: int
+
+
+def _claims(connection: Connection, leased: list[_Leased], now: datetime) -> Iterator[Claim]:
     """One claim a message: its deliveries travel together."""
-    together = sorted(rows, key=lambda row: (row.priority, row.message_id, row.id))
-    wanted = {row.message_id for row in together}
-    known = {row.id: row for row in connection.execute(_CLAIMED_MESSAGES, {"ids": list(wanted)})}
-    for message_id, group in groupby(together, key=lambda row: row.message_id):
-        message, siblings = known[message_id], list(group)
+    leased.sort()  # the most urgent first
+    wanted = {"ids": list(dict.fromkeys(each.message_id for each in leased))}
+    known = {row[0]: row for row in _CLAIMED_MESSAGES.rows(connection, wanted)}
+    for message_id, group in groupby(leased, key=lambda each: each.message_id):
+        _, stream, reverse_path, size, is_eight_bit, needs_smtputf8, octets = known[message_id]
+        siblings = list(group)
         yield Claim(
             message_id=message_id,
             relay_id=siblings[0].relay_id,
-            stream=STREAMS[message.stream],
+            stream=STREAMS[stream],
             envelope=Envelope(
-                _address(message.reverse_path),
-                tuple(_stored(row.forward_path) for row in siblings),
+                _address(reverse_path),
+                tuple(_stored(each.forward_path) for each in siblings),
             ),
-            size=message.size,
-            is_eight_bit=message.is_eight_bit,
-            needs_smtputf8=message.needs_smtputf8,
+            size=size,
+            is_eight_bit=bool(is_eight_bit),
+            needs_smtputf8=bool(needs_smtputf8),
             claimed_at=now,
-            deliveries=tuple(_delivery(row) for row in siblings),
-            octets=message.octets,
+            deliveries=tuple(map(_delivery, siblings)),
+            octets=octets,
         )
 
 
-def _delivery(row: Row[Any]) -> ClaimedDelivery:
+def _delivery(row: _Leased) -> ClaimedDelivery:
     return ClaimedDelivery(
         id=row.id,
         forward_path=row.forward_path,
         fence=row.fence,
         attempts=row.attempts,
         tries=row.tries,
-        in_doubt=row.in_doubt,
-        expires_at=row.expires_at,
+        in_doubt=bool(row.in_doubt),
+        expires_at=moment(row.expires_at),
     )
 
 

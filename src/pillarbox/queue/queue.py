@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 from pillarbox.base import trace
 from pillarbox.base.clock import Clock
@@ -52,21 +54,24 @@ class Queue:
         request = ClaimRequest(relay_id, limit, self._clock.now(), stand_ins)
         return await self._database.share(claim.claim, request)
 
-    async def point_of_no_return(self, tickets: tuple[Ticket, ...]) -> bool:
+    def point_of_no_return(self, tickets: tuple[Ticket, ...]) -> asyncio.Future[bool]:
         """Commit that the final dot may be sent now. False: somebody else has the lease."""
-        return await self._database.share(claim.point_of_no_return, (tickets, self._clock.now()))
+        return self._database.share(claim.point_of_no_return, (tickets, self._clock.now()))
 
     async def renew(self, tickets: list[Ticket]) -> set[Ticket]:
         """Lengthen leases; those that still hold."""
         now = self._clock.now()
         return await self._database.write(lambda connection: claim.renew(connection, tickets, now))
 
-    async def record(self, attempt: Attempt) -> bool:
+    def record(self, attempt: Attempt) -> asyncio.Future[bool]:
         """Write down how an attempt ended. False: somebody else has the delivery by now."""
-        is_ours = await self._database.share(record.record, attempt)
-        if is_ours:
+        recorded = self._database.share(record.record, attempt)
+        recorded.add_done_callback(partial(self._count, attempt))
+        return recorded
+
+    def _count(self, attempt: Attempt, recorded: asyncio.Future[bool]) -> None:
+        if not recorded.cancelled() and recorded.exception() is None and recorded.result():
             self.tally.end(attempt)
-        return is_ours
 
     async def release(self, tickets: tuple[Ticket, ...], *, wait: timedelta) -> None:
         """Give back deliveries that were claimed and not tried; due again after wait."""

@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Integer,
+    String,
+    Text,
+    insert,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    update,
+)
 
-from pillarbox.base.db.prepared import Prepared
+from pillarbox.base.db.fenced import Fenced
+from pillarbox.base.db.rows import Rows, microseconds
 from pillarbox.journal import journal
 from pillarbox.journal.events import DeliveryReturned, DeliveryUncertain, Event
 from pillarbox.mail.outcome import Failed, Relayed, Unknown
@@ -23,31 +38,60 @@ from pillarbox.queue.tables import attempts, deliveries, messages, sessions
 _NO_ANSWER = "no answer was seen after the final dot; the program had stopped"
 _STOPPED = "the attempt was cut short before the final dot; nothing was sent"
 
-_HELD = (
-    select(deliveries.c.id, deliveries.c.fence)
-    .where(
-        tuple_(deliveries.c.id, deliveries.c.fence).in_(bindparam("tickets", expanding=True)),
-        deliveries.c.state == DeliveryState.SENDING.value,
-    )
-    .with_for_update()
+_SETTLE = Fenced(
+    {
+        "state": String(),
+        "due_at": BigInteger(),
+        "expires_at": BigInteger(),
+        "counted": Integer(),
+        "in_doubt": Boolean(),
+        "changed_at": BigInteger(),
+        "answer": Text(),
+        "advice": String(),
+        "key": String(),
+        "token": Integer(),
+    },
+    lambda given: (
+        update(deliveries)
+        .where(
+            deliveries.c.id == given["key"],
+            deliveries.c.fence == given["token"],
+            deliveries.c.state == literal_column(f"'{DeliveryState.SENDING.value}'"),
+        )
+        .values(
+            state=given["state"],
+            due_at=given["due_at"],
+            expires_at=given["expires_at"],
+            attempts=deliveries.c.attempts + given["counted"],
+            in_doubt=given["in_doubt"],
+            lease_until=null(),
+            pointed_at=null(),
+            changed_at=given["changed_at"],
+            answer=given["answer"],
+            advice=given["advice"],
+        )
+    ),
 )
-_SETTLE = Prepared(
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("key"))
-    .values(
-        state=bindparam("state"),
-        due_at=bindparam("due_at"),
-        expires_at=bindparam("expires_at"),
-        attempts=deliveries.c.attempts + bindparam("counted"),
-        in_doubt=bindparam("in_doubt"),
-        lease_until=None,
-        pointed_at=None,
-        changed_at=bindparam("changed_at"),
-        answer=bindparam("answer"),
-        advice=bindparam("advice"),
-    )
+_ATTEMPTS = Rows(
+    attempts,
+    "id",
+    "delivery_id",
+    "number",
+    "relay_id",
+    "relay_version",
+    "session_id",
+    "started_at",
+    "ended_at",
+    "outcome",
+    "stage",
+    "blame",
+    "permanent",
+    "code",
+    "enhanced",
+    "answer",
+    "advice",
+    "transcript",
 )
-_ATTEMPTS = Prepared(insert(attempts))
 
 
 def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
@@ -56,15 +100,14 @@ def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
 
     Attempt, new state and event are one transaction.
     """
-    held = _held(connection, [(each.delivery.id, each.delivery.fence) for each in ended])
-    current = [each for each in ended if (each.delivery.id, each.delivery.fence) in held]
-    settled = [(each, settle(each)) for each in current]
-    if settled:
-        _SETTLE.run(connection, [_delivery_row(*pair) for pair in settled])
-        _ATTEMPTS.run(connection, [_attempt_row(each) for each in current])
-        _tell_sessions(connection, current)
-        journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
-    return [(each.delivery.id, each.delivery.fence) in held for each in ended]
+    settled = [(each, settle(each)) for each in ended]
+    is_ours = _SETTLE.run(connection, [_delivery_row(*pair) for pair in settled])
+    if not all(is_ours):
+        settled = list(compress(settled, is_ours))
+    _ATTEMPTS.store(connection, [_attempt_row(each) for each, _ in settled])
+    _tell_sessions(connection, [each for each, _ in settled])
+    journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
+    return is_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +181,21 @@ def _tell_sessions(connection: Connection, current: Sequence[Attempt]) -> None:
         connection.execute(insert(sessions), list(told.values()))
 
 
-def _held(connection: Connection, tickets: list[tuple[str, int]]) -> set[tuple[str, int]]:
-    return {(row.id, row.fence) for row in connection.execute(_HELD, {"tickets": tickets})}
-
-
-def _delivery_row(attempt: Attempt, made: Settlement) -> dict[str, Any]:
-    return {
-        "key": attempt.delivery.id,
-        "state": made.state.value,
-        "due_at": made.due_at,
-        "expires_at": _expiry(made.state, made.due_at, attempt.delivery.expires_at),
-        "counted": int(made.counts),
-        "in_doubt": attempt.delivery.in_doubt or made.state is DeliveryState.UNCERTAIN,
-        "changed_at": attempt.ended_at,
-        "answer": answer_of(attempt),
-        "advice": attempt.advice,
-    }
+def _delivery_row(attempt: Attempt, made: Settlement) -> tuple[Any, ...]:
+    """For _SETTLE."""
+    delivery = attempt.delivery
+    return (
+        made.state.value,
+        microseconds(made.due_at),
+        microseconds(_expiry(made.state, made.due_at, delivery.expires_at)),
+        int(made.counts),
+        delivery.in_doubt or made.state is DeliveryState.UNCERTAIN,
+        microseconds(attempt.ended_at),
+        answer_of(attempt),
+        attempt.advice,
+        delivery.id,
+        delivery.fence,
+    )
 
 
 def _expiry(state: DeliveryState, due_at: datetime | None, expires_at: datetime) -> datetime | None:
@@ -162,29 +204,31 @@ def _expiry(state: DeliveryState, due_at: datetime | None, expires_at: datetime)
     return None if is_settled else expires_at
 
 
-def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+    """For _ATTEMPTS."""
     outcome = attempt.outcome
     reply = _reply(attempt)
+    enhanced = reply.enhanced if reply else None
     failed = outcome if isinstance(outcome, Failed) else None
-    return {
-        "id": attempt.id,
-        "delivery_id": attempt.delivery.id,
-        "number": attempt.delivery.tries,
-        "relay_id": attempt.relay_id,
-        "relay_version": attempt.relay_version,
-        "session_id": attempt.session_id,
-        "started_at": attempt.started_at,
-        "ended_at": attempt.ended_at,
-        "outcome": type(outcome).__name__.lower(),
-        "stage": failed.stage.value if failed else None,
-        "blame": failed.blame.value if failed else None,
-        "permanent": failed.permanent if failed else None,
-        "code": reply.code if reply else None,
-        "enhanced": str(reply.enhanced) if reply and reply.enhanced else None,
-        "answer": answer_of(attempt),
-        "advice": attempt.advice,
-        "transcript": attempt.transcript,
-    }
+    return (
+        attempt.id,
+        attempt.delivery.id,
+        attempt.delivery.tries,
+        attempt.relay_id,
+        attempt.relay_version,
+        attempt.session_id,
+        microseconds(attempt.started_at),
+        microseconds(attempt.ended_at),
+        type(outcome).__name__.lower(),
+        failed.stage.value if failed else None,
+        failed.blame.value if failed else None,
+        failed.permanent if failed else None,
+        reply.code if reply else None,
+        str(enhanced) if enhanced else None,
+        answer_of(attempt),
+        attempt.advice,
+        attempt.transcript,
+    )
 
 
 def _reply(attempt: Attempt) -> Reply | None:
@@ -223,7 +267,8 @@ def _session_row(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _taken_back(row: Any, now: datetime) -> tuple[dict[str, Any], Event]:
+def _taken_back(row: Any, now: datetime) -> tuple[tuple[Any, ...], Event]:
+    """For _SETTLE, and what to tell."""
     about = {
         "message_id": row.message_id,
         "delivery_id": row.id,
@@ -239,14 +284,15 @@ def _taken_back(row: Any, now: datetime) -> tuple[dict[str, Any], Event]:
             **about, answer=answer, next_attempt_at=due_at.isoformat() if due_at else None
         )
     state = DeliveryState.UNCERTAIN if is_uncertain else DeliveryState.QUEUED
-    return {
-        "key": row.id,
-        "state": state.value,
-        "due_at": due_at,
-        "expires_at": _expiry(state, due_at, row.expires_at),
-        "counted": int(is_uncertain),
-        "in_doubt": row.in_doubt or is_uncertain,
-        "changed_at": now,
-        "answer": answer,
-        "advice": None,
-    }, event
+    return (
+        state.value,
+        microseconds(due_at),
+        microseconds(_expiry(state, due_at, row.expires_at)),
+        int(is_uncertain),
+        row.in_doubt or is_uncertain,
+        microseconds(now),
+        answer,
+        None,
+        row.id,
+        row.fence,
+    ), event

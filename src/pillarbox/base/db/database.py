@@ -8,6 +8,7 @@ and nobody else's. It must not wait for anything but the database.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -52,8 +53,12 @@ class Database(Protocol):
         """Run work in a transaction; return when it is committed and on stable storage."""
         ...
 
-    async def share(self, work: SharedWork[Item, Result], item: Item) -> Result:
-        """As `write`, but everybody who calls with the same work now shares one call of it."""
+    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
+        """
+        As `write`, but everybody who calls with the same work now shares one call of it.
+
+        Asked for at once, not when it is awaited. A future that is cancelled stops nothing.
+        """
         ...
 
     async def read(self, work: Work[T]) -> T:

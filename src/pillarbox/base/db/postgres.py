@@ -78,14 +78,14 @@ class PostgresDatabase:
 
         return await self.share(alone, None)
 
-    async def share(self, work: SharedWork[Item, Result], item: Item) -> Result:
+    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
         if self._closed:
             raise Unavailable("the database is closed")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._pending.setdefault(work, []).append((item, future))
         if work not in self._flushing:
             self._flushing[work] = asyncio.create_task(self._flush(work), name="group commit")
-        return await future
+        return future
 
     async def read(self, work: Work[T]) -> T:
         if self._closed:

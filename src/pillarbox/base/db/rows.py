@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Table, insert
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from pillarbox.base.db.direct import sqlite_of
 from pillarbox.base.db.schema import EPOCH, MICROSECOND
 
 
@@ -34,7 +35,10 @@ class Rows:
             return
         dialect = connection.dialect
         sql = self._by_dialect.get((dialect.name, dialect.paramstyle)) or self._compile(dialect)
-        if dialect.positional:
+        driver = sqlite_of(connection)
+        if driver is not None and dialect.paramstyle == "qmark":
+            driver.executemany(sql, rows)
+        elif dialect.positional:
             connection.exec_driver_sql(sql, rows)
         else:  # an application's own driver, such as psycopg
             named = [dict(zip(self._names, row, strict=True)) for row in rows]

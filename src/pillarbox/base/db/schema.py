@@ -37,3 +37,8 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+def moment(microseconds: int) -> datetime:
+    """What a column of type Moment holds, where it was read as it is."""
+    return EPOCH + timedelta(microseconds=microseconds)

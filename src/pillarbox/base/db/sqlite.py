@@ -12,15 +12,17 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.db.bell import Bell
+from pillarbox.base.db.committer import Committer
 from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
 from pillarbox.base.db.tally import Commits
 from pillarbox.base.errors import Unavailable, Unusable
@@ -29,6 +31,7 @@ _READERS = 2
 _SLOTS = 200  # compiled statements kept, per connection
 
 Job = tuple[Any, asyncio.Future[Any]]
+Answers = list[tuple[asyncio.Future[Any], Any]]
 
 
 class SqliteDatabase:
@@ -39,10 +42,11 @@ class SqliteDatabase:
         self._readers = _engine(path, writes=False)
         self._connection: Connection = self._writer.connect()
         self._transact = cast("sqlite3.Connection", self._connection.connection.dbapi_connection)
-        self._committing = ThreadPoolExecutor(1, "pillarbox-commit")
+        self._committer = Committer(self._transact)
         self._reading = ThreadPoolExecutor(_READERS, "pillarbox-read")
         self._pending: dict[SharedWork[Any, Any], list[Job]] = {}
-        self._flushing: asyncio.Task[None] | None = None
+        self._rests = asyncio.Event()  # set while no round is under way
+        self._rests.set()
         self._broken: str | None = None
         self._failure = asyncio.Event()
         self._closed = False
@@ -69,14 +73,16 @@ class SqliteDatabase:
 
         return await self.share(alone, None)
 
-    async def share(self, work: SharedWork[Item, Result], item: Item) -> Result:
+    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
         if self._broken or self._closed:
             raise Unavailable(self._broken or "the database is closed")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
         self._pending.setdefault(work, []).append((item, future))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush(), name="group commit")
-        return await future
+        if self._rests.is_set():
+            self._rests.clear()
+            loop.call_soon(self._begin_round)  # after whoever else is about to write
+        return future
 
     async def read(self, work: Work[T]) -> T:
         if self._closed:
@@ -97,9 +103,8 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         self._closed = True
-        if self._flushing is not None:
-            await self._flushing
-        self._committing.shutdown()
+        await self._rests.wait()
+        self._committer.close()
         self._reading.shutdown()
         if self._broken:
             self._leave_as_it_is()
@@ -127,29 +132,40 @@ class SqliteDatabase:
                     f"{wanted}. Put the database on a local disk"
                 )
 
-    async def _flush(self) -> None:
-        """Commit until nobody is waiting. Each round takes everybody who came during the last."""
-        loop = asyncio.get_running_loop()
-        while self._pending:
-            round_, self._pending = self._pending, {}
-            jobs = [job for group in round_.values() for job in group]
-            if self._broken:  # since they came
-                _refuse(jobs, self._broken)
-                continue
-            try:
-                self._transact.execute("BEGIN IMMEDIATE")
-                answers = [
-                    pair for work, group in round_.items() for pair in self._run(work, group)
-                ]
-                await loop.run_in_executor(self._committing, self._commit)
-            except (SQLAlchemyError, sqlite3.Error, _RoundLost) as error:
-                self._abandon(jobs, error.cause if isinstance(error, _RoundLost) else error)
-                continue
+    def _begin_round(self) -> None:
+        """Run what everybody wants who has come by now, and have it committed."""
+        round_, self._pending = self._pending, {}
+        jobs = [job for group in round_.values() for job in group]
+        if self._broken:  # since they came
+            _refuse(jobs, self._broken)
+            self._end_round()
+            return
+        try:
+            self._transact.execute("BEGIN IMMEDIATE")
+            answers = [pair for work, group in round_.items() for pair in self._run(work, group)]
+        except (SQLAlchemyError, sqlite3.Error, _RoundLost) as error:
+            self._abandon(jobs, error.cause if isinstance(error, _RoundLost) else error)
+            self._end_round()
+            return
+        self._committer.commit(partial(self._committed, jobs, answers))
+
+    def _committed(self, jobs: list[Job], answers: Answers, failure: sqlite3.Error | None) -> None:
+        if failure is not None:
+            self._abandon(jobs, failure)
+        else:
             self.commits.count(len(jobs))
             for future, answer in answers:
                 _settle(future, answer)
+        self._end_round()
 
-    def _run(self, work: SharedWork[Any, Any], jobs: list[Job]) -> list[tuple[Any, Any]]:
+    def _end_round(self) -> None:
+        """Whoever has just heard of the commit may join the next one."""
+        if self._pending:
+            asyncio.get_running_loop().call_soon(self._begin_round)
+        else:
+            self._rests.set()
+
+    def _run(self, work: SharedWork[Any, Any], jobs: list[Job]) -> Answers:
         """Results in order, or, when the shared call fails, each item's own result or error."""
         try:
             results = self._guarded(work, [item for item, _ in jobs])
@@ -175,9 +191,6 @@ class SqliteDatabase:
             raise
         self._transact.execute("RELEASE work")
         return results
-
-    def _commit(self) -> None:
-        self._transact.execute("COMMIT")
 
     def _abandon(self, jobs: list[Job], error: BaseException) -> None:
         """
@@ -214,8 +227,9 @@ def _is_disk_error(error: BaseException) -> bool:
 
 def _told(error: Exception) -> Exception:
     """What the caller gets: its own error, or that the database could not do it now."""
-    if isinstance(error, OperationalError):
-        return Unavailable(f"nothing was stored: {error.orig}")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.OperationalError):
+        return Unavailable(f"nothing was stored: {cause}")
     return error
 
 
