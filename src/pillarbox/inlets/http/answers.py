@@ -16,6 +16,7 @@ from pillarbox.diagnosis.findings import Report
 from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.desk import Desk
+from pillarbox.inlets.http.login import Headers
 from pillarbox.inlets.http.report_schemas import ReportShown
 from pillarbox.inlets.http.schemas import (
     AttemptShown,
@@ -54,12 +55,12 @@ def intake_of(request: Request) -> Intake:
     return intake
 
 
-def idempotency_key_of(request: Request) -> str | None:
+def idempotency_key_of(headers: Headers) -> str | None:
     """Raises Rejected when the header stands twice: we would have to choose."""
-    given = request.headers.getlist("idempotency-key")
+    given = [value for name, value in headers if name == b"idempotency-key"]
     if len(given) > 1:
         raise Rejected([Invalid("send one Idempotency-Key", field="Idempotency-Key")])
-    return given[0] if given else None
+    return given[0].decode("latin-1") if given else None
 
 
 def principal_of(request: Request) -> Principal:
@@ -68,10 +69,25 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+class Ready(Response):
+    """An answer of octets that are there already."""
+
+    def __init__(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """headers in lower case, without Content-Length."""
+        self.status_code = status
+        self.body = body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), *headers]
+        self.background = None
+
+
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON."""
+    return Response(as_octets(body), status, headers, media_type="application/json")
+
+
+def as_octets(body: Any) -> bytes:
     """JSON, in ASCII: half a character from an old message cannot break it."""
-    text = json.dumps(body, separators=(",", ":"))
-    return Response(text, status, headers, media_type="application/json")
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def listed(shown: list[Any], *, has_more: bool = False, cursor: str | None = None) -> Response:

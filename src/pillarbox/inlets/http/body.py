@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from starlette.requests import ClientDisconnect, Request
 
 from pillarbox.base.errors import Invalid, Rejected, TooLarge
+from pillarbox.inlets.http.login import Headers
 from pillarbox.inlets.http.problems import Busy, Malformed, UnsupportedMedia
 
 MAX_BODY = 40 * 1024 * 1024  # octets
@@ -25,6 +26,7 @@ MAX_HELD = 10 * MAX_BODY  # octets of all bodies that are being read at one mome
 MAX_DEPTH = 32  # objects and lists within each other
 PATIENCE_SECONDS = 30.0  # for a small body, and between two pieces of a large one
 _PIECE = 16 * 1024  # octets; smaller ones buy no more time, or a drip would hold us for ever
+JSON = b"application/json"
 _LARGE = 128 * 1024  # octets; above it, parsing would hold up other requests
 
 
@@ -65,7 +67,7 @@ class Intake:
         octets = await self._octets(request)
         if not octets and may_be_empty:
             return Parsed({})
-        _check_media_type(request)
+        check_media_type(request.scope["headers"])
         if len(octets) > _LARGE:
             return await asyncio.to_thread(parse, octets)
         return parse(octets)
@@ -162,11 +164,12 @@ def pointer(name: str) -> str:
     return shown.replace("~", "~0").replace("/", "~1")
 
 
-def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type")
-    if given is None:
+def check_media_type(headers: Headers) -> None:
+    """A body without one is taken for JSON. Raises UnsupportedMedia."""
+    given = next((value for name, value in headers if name == b"content-type"), JSON)
+    if given == JSON:
         return
-    kind = given.partition(";")[0].strip().lower()
+    kind = given.decode("latin-1").partition(";")[0].strip().lower()
     if kind != "application/json" and not (
         kind.startswith("application/") and kind.endswith("+json")
     ):

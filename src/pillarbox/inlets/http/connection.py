@@ -11,7 +11,7 @@ import asyncio
 import resource
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from pillarbox.inlets.http.express import Express
 
 MAX_CONNECTIONS = 1000
 HEAD_SECONDS = 15.0  # from the first octet of a request to the end of its head
@@ -30,8 +30,8 @@ def places() -> int:
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's, with a deadline for each thing that a client can be slow at."""
+class Connection(Express):
+    """The short way for messages, and a deadline for each thing that a client can be slow at."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

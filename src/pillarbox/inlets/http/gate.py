@@ -1,7 +1,8 @@
 """
 What every request passes: a request id, the question who is asking, and the last catch.
 
-Pure ASGI, because each message passes here. Nothing is open that is not named here.
+Two ways lead here: ASGI, and for messages a shorter one (express.py). Nothing is open that is
+not named here.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import re
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pillarbox.access.principal import Principal
 from pillarbox.base import trace
 from pillarbox.base.errors import Invalid, NotFound, PillarboxError, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.base.log import logger
 from pillarbox.inlets.http.desk import Desk
-from pillarbox.inlets.http.login import is_from_this_machine, principal
+from pillarbox.inlets.http.login import Headers, is_from_this_machine, principal
 from pillarbox.inlets.http.problems import Busy, Misdirected, respond, respond_plain
 
 MAX_ACTIVE = 256  # requests being answered at one moment
@@ -36,32 +39,59 @@ _log = logger("http")
 
 
 Route = Callable[[Request], Awaitable[Response]]
+Short = Callable[[Desk, Principal, Headers, bytes], Awaitable[Response]]
+"""A route that is given all of a request at once: who asks, the headers and the body."""
 
 
 class Gate:
     """
-    Middleware. Leaves `request_id` and, for the API, `principal` in the scope.
+    Leaves `request_id` and, for the API, `principal` in the scope of a request by ASGI.
 
     direct names routes that every message takes: they are called at once, without the
-    framework's search, checks and stacks, which cost more than taking the message in.
+    framework's search, checks and stacks, which cost more than taking the message in. short
+    is what `take` calls.
     """
 
-    def __init__(
-        self, app: ASGIApp, desk: Desk, direct: Mapping[tuple[str, str], Route] | None = None
-    ) -> None:
-        self._app = app
+    def __init__(self, desk: Desk, direct: Mapping[tuple[str, str], Route], short: Short) -> None:
         self._desk = desk
-        self._direct = direct or {}
-        self._ids = Ids(desk.clock)
+        self._direct = direct
+        self._short = short
         self._active = 0
         self.answers: Counter[tuple[str, int]] = Counter()
+
+    @cached_property
+    def _ids(self) -> Ids:
+        return Ids(self._desk.clock)
+
+    def before(self, app: ASGIApp) -> Gate:
+        """The gate as a middleware of this application."""
+        self._app = app
+        return self
+
+    async def take(self, headers: Headers, body: bytes) -> Response:
+        """The answer to a message that came whole, by the short way. Never raises."""
+        request_id = self._request_id(headers)
+        self._active += 1
+        try:
+            who = self._admit_to_api(headers)
+            with trace.span("accept", headers, inlet="http") as span:
+                response = await self._short(self._desk, who, headers, body)
+                span.set("status", response.status_code)
+        except PillarboxError as error:
+            response = respond(request_id, error)
+        except Exception as error:  # noqa: BLE001  the HTTP loop: it logs, answers and goes on
+            response = _broken(request_id, error)
+        finally:
+            self._active -= 1
+        self.answers["POST", response.status_code] += 1
+        response.raw_headers += _headers(_API, request_id)
+        return response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope["request_id"] = self._request_id(scope)
-        scope["gate"] = self
+        request_id = scope["request_id"] = self._request_id(scope["headers"])
         started = False
 
         async def answer(message: Message) -> None:
@@ -79,11 +109,10 @@ class Gate:
         except PillarboxError as error:
             await respond(request_id, error)(scope, receive, answer)
         except Exception as error:  # noqa: BLE001  the HTTP loop: it logs, answers and goes on
-            _log.error("request failed", request_id=request_id, **_told(error))
+            apology = _broken(request_id, error)
             if started:
                 raise ConnectionError("the answer broke off") from None
-            detail = f"Something went wrong on our side. Our log has it under {request_id}."
-            await respond_plain(request_id, 500, detail)(scope, receive, answer)
+            await apology(scope, receive, answer)
         finally:
             self._active -= 1
 
@@ -106,17 +135,25 @@ class Gate:
         path, headers = scope["path"], scope["headers"]
         if path in OPEN or path.startswith(_OPEN_FOLDER):
             return
-        if self._active > MAX_ACTIVE:
-            raise Busy("as many requests as we take at once are being answered; try again")
         if path.startswith(_API):
-            scope["principal"] = principal(self._desk, headers)
-        elif not is_from_this_machine(scope["client"], headers):
+            scope["principal"] = self._admit_to_api(headers)
+            return
+        self._check_active()
+        if not is_from_this_machine(scope["client"], headers):
             self._admit_from_elsewhere(scope)
         elif path != _METRICS and not self._desk.config.is_for_this_machine:
             raise NotFound(
                 "The console is closed while PILLARBOX_BASE_URL names another machine: a proxy "
                 "in front of it would show the mail to everybody"
             )
+
+    def _admit_to_api(self, headers: Headers) -> Principal:
+        self._check_active()
+        return principal(self._desk, headers)
+
+    def _check_active(self) -> None:
+        if self._active > MAX_ACTIVE:
+            raise Busy("as many requests as we take at once are being answered; try again")
 
     def _admit_from_elsewhere(self, scope: Scope) -> None:
         """The console shows mail and asks nobody who they are, so it stays on this machine."""
@@ -127,8 +164,8 @@ class Gate:
             raise Misdirected("the console answers to 127.0.0.1 and localhost only")
         raise NotFound("There is nothing at this address.")
 
-    def _request_id(self, scope: Scope) -> str:
-        for name, value in scope["headers"]:
+    def _request_id(self, headers: Headers) -> str:
+        for name, value in headers:
             if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                 given: str = value.decode()
                 return given
@@ -150,8 +187,15 @@ _NAMED = ((b"host", b"localhost"),)
 
 def gate_of(request: Request) -> Gate:
     """The gate that a request came through."""
-    gate: Gate = request.scope["gate"]
+    gate: Gate = request.app.state.gate
     return gate
+
+
+def _broken(request_id: str, error: Exception) -> Response:
+    """Our own fault: the log has what it was, the answer only where to find it."""
+    _log.error("request failed", request_id=request_id, **_told(error))
+    detail = f"Something went wrong on our side. Our log has it under {request_id}."
+    return respond_plain(request_id, 500, detail)
 
 
 def _headers(path: str, request_id: str) -> Iterator[tuple[bytes, bytes]]:

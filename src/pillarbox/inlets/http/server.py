@@ -35,6 +35,7 @@ from pillarbox.inlets.http.connection import Connection
 from pillarbox.inlets.http.console import captured, message, overview
 from pillarbox.inlets.http.console import relays as relay_page
 from pillarbox.inlets.http.desk import Desk
+from pillarbox.inlets.http.express import PATH
 from pillarbox.inlets.http.gate import Gate
 from pillarbox.inlets.http.streams import Streams
 
@@ -78,7 +79,8 @@ def build(desk: Desk) -> FastAPI:
     app.state.intake = Intake()
     app.state.streams = Streams(desk)
     app.state.probe = health.Probe()
-    app.add_middleware(Gate, desk=desk, direct={("POST", "/v1/messages"): messages.send})
+    gate = app.state.gate = Gate(desk, {("POST", PATH): messages.send}, messages.send_whole)
+    app.add_middleware(gate.before)
     app.add_exception_handler(PillarboxError, problems.on_error)
     app.add_exception_handler(RequestValidationError, problems.on_parameter)
     app.add_exception_handler(HTTPException, problems.on_http)

@@ -48,7 +48,7 @@ async def send_batch(request: Request) -> Response:
     Each has its own idempotency: its `idempotency_key`, or the header and its place.
     """
     desk = desk_of(request)
-    key = idempotency_key_of(request)
+    key = idempotency_key_of(request.scope["headers"])
     if key is None:
         await require_capacity(desk)
     parsed = await intake_of(request).json(request)

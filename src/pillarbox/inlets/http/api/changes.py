@@ -128,7 +128,7 @@ async def resend(request: Request, message_id: str) -> Response:
     """
     desk = desk_of(request)
     parsed = await intake_of(request).json(request, may_be_empty=True)
-    key = idempotency_key_of(request)
+    key = idempotency_key_of(request.scope["headers"])
     wish = read_resend(parsed, message_id, principal_of(request), key)
     return await accepted(desk, await desk.acceptance.resend(wish))
 

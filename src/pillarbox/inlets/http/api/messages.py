@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Invalid, NotFound
 from pillarbox.inlets.http import schemas
 from pillarbox.inlets.http.answers import (
+    Ready,
     answer,
+    as_octets,
     desk_of,
     idempotency_key_of,
     intake_of,
@@ -21,9 +24,11 @@ from pillarbox.inlets.http.answers import (
     show_message,
     show_story,
 )
+from pillarbox.inlets.http.body import JSON, check_media_type, parse
 from pillarbox.inlets.http.desk import Desk
+from pillarbox.inlets.http.login import Headers
 from pillarbox.inlets.http.openapi import problems, takes
-from pillarbox.inlets.http.reading.message import read_message
+from pillarbox.inlets.http.reading.message import Ask, read_message
 from pillarbox.inlets.http.receipt import written
 from pillarbox.journal import journal
 from pillarbox.mail.address import Address
@@ -86,12 +91,25 @@ class Filter(BaseModel):
 async def send(request: Request) -> Response:
     """Hand over a message. The answer comes when it is stored, before it is sent."""
     desk = desk_of(request)
-    key = idempotency_key_of(request)
+    key = idempotency_key_of(request.scope["headers"])
     if key is None:
         await require_capacity(desk)
     parsed = await intake_of(request).json(request)
     ask = read_message(parsed, principal_of(request), key)
     del parsed  # attachments in base64 need not wait for the commit
+    return await _answered(desk, ask)
+
+
+async def send_whole(desk: Desk, principal: Principal, headers: Headers, body: bytes) -> Response:
+    """As `send`, for a request that is here already."""
+    key = idempotency_key_of(headers)
+    if key is None:
+        await require_capacity(desk)
+    check_media_type(headers)
+    return await _answered(desk, read_message(parse(body), principal, key))
+
+
+async def _answered(desk: Desk, ask: Ask) -> Response:
     if ask.dry_run:
         octets = desk.acceptance.preview(ask.submission)
         return answer({"content": octets.decode(errors="replace")})
@@ -109,13 +127,15 @@ async def require_capacity(desk: Desk) -> None:
 
 async def accepted(desk: Desk, receipt: Receipt) -> Response:
     """202: a message that is stored."""
-    headers = {"Location": f"/v1/messages/{receipt.message_id}"}
+    headers = [
+        (b"content-type", JSON),
+        (b"location", b"/v1/messages/" + receipt.message_id.encode()),
+    ]
     if receipt.parcel is not None:
-        body = written(receipt.parcel, desk.registry)
-        return Response(body, 202, headers, media_type="application/json")
+        return Ready(202, written(receipt.parcel, desk.registry), headers)
     message = await desk.queue.message(receipt.message_id)
-    headers["Idempotent-Replayed"] = "true"
-    return answer(show_message(message, desk.registry), 202, headers)
+    body = as_octets(show_message(message, desk.registry))
+    return Ready(202, body, [*headers, (b"idempotent-replayed", b"true")])
 
 
 @router.get(
