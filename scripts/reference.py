@@ -1,5 +1,5 @@
 """
-Write docs/reference from the code, so that no page says what the program does not do.
+Write docs/reference, and tables of other pages, from the code: what they say is what it does.
 
     python scripts/reference.py            write the pages
     python scripts/reference.py --check    end with 1 when one is not what would be written
@@ -16,12 +16,14 @@ import io
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import blocking
+import guides
 import pillarbox
+from markdown_tables import code, table
 from pillarbox.app import open_app
 from pillarbox.base import config
 from pillarbox.base.config import Config
@@ -50,7 +52,6 @@ MEASURED = (
 """Pages that are written by what they tell of."""
 MADE = "\nMade by `make docs` from {source}. Change that and run it again.\n"
 
-Rows = Iterable[Sequence[object]]
 Json = dict[str, Any]
 
 
@@ -383,19 +384,6 @@ def page(title: str, source: str, *sections: str) -> str:
     return f"# {title}\n{MADE.format(source=source)}\n{body}\n"
 
 
-def table(heading: Sequence[str], rows: Rows) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
-
-
-def cell(value: object) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|")
-
-
-def code(value: object) -> str:
-    return f"`{value}`"
-
-
 def first(text: str) -> str:
     """The first paragraph."""
     return text.split("\n\n")[0]
@@ -419,12 +407,16 @@ def run(*, check: bool) -> int:
         PAGES.mkdir(parents=True, exist_ok=True)
         for name, text in made.items():
             (PAGES / name).write_text(text)
+        for guide, text in guides.pages().items():
+            guide.write_text(text)
         return blocking.main()
     stale = [name for name, text in made.items() if not is_same(PAGES / name, text)]
     known = {*made, *MEASURED}
     stale += sorted(each.name for each in PAGES.glob("*.md") if each.name not in known)
+    stale = [f"docs/reference/{name}" for name in stale]
+    stale += [str(each) for each, text in guides.pages().items() if not is_same(each, text)]
     for name in stale:
-        print(f"docs/reference/{name} is out of date: run `make docs`", file=sys.stderr)
+        print(f"{name} is out of date: run `make docs`", file=sys.stderr)
     return 1 if blocking.main() or stale else 0
 
 
