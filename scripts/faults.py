@@ -40,7 +40,8 @@ FAULTS = {
     "F8": "a disk that is full but for 32 MB, and one that is full to the last block, under load; "
     "then space comes back",
     "F9-descriptors": "`ulimit -n 256` and more connections than that",
-    "F9-memory": "messages of 18 MB at once in 2.5 GB of address space",
+    "F9-memory": "messages of 20 MB in 1.5 GB of address space; the peak is of resident memory, "
+    "250 MB is the aim",
     "F10": "connections to the relay cut by FIN, RST, half-close and silence, at every stage and "
     "inside DATA; before the dot none is uncertain but where silence hides the break, after it "
     "exactly one is",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
 from pillarbox.mail.envelope import Envelope
 from pillarbox.queue.browse import Page
+from pillarbox.queue.contents import PART
 from pillarbox.queue.message import Claim, Destination, Idempotency
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.retention import Retention
@@ -332,6 +335,19 @@ async def test_a_given_back_claim_costs_no_try(queue: Queue, clock: HandClock) -
 
     (again,) = await claimed(queue)
     assert again.deliveries[0].tries == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 3 * PART, 3 * PART + 7])
+async def test_a_large_content_comes_back_whole(queue: Queue, clock: HandClock, size: int) -> None:
+    """It is kept in parts."""
+    octets = random.Random(size).randbytes(size)
+    sent = parcel(clock.now())
+    sent = replace(sent, content=replace(sent.content, octets=octets))
+
+    await queue.enqueue(sent)
+
+    assert await queue.content_of(sent.id) == octets
+    assert await queue.content_of("msg_unknown") is None
 
 
 async def test_a_point_that_was_stored_unheard_is_given_back(

@@ -110,7 +110,13 @@ async def test_a_relay_is_proven_and_probed_by_one_process(
         return list(await asyncio.gather(*(database.share(take, each) for each in asks)))
 
     untried = await all_ask(proven=False)
-    row = {"relay_id": relay_id, "since": clock.now(), "failures": 1, "needs_person": False}
+    row = {
+        "relay_id": relay_id,
+        "since": clock.now(),
+        "begun_at": clock.now(),
+        "failures": 1,
+        "needs_person": False,
+    }
     row |= {"until": clock.now() + timedelta(seconds=5), "cause": "down", "advice": "x"}
     await database.write(lambda connection: connection.execute(insert(relay_rests), row))
     resting = await all_ask(proven=True)

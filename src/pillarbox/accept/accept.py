@@ -56,7 +56,9 @@ class Acceptance:
             return await self._earlier_receipt(submission, Rejected(checked.problems))
         if shortage := await self._capacity.shortage():
             return await self._earlier_receipt(submission, shortage)
-        return await self._store(parcel_of(submission, checked, now, self._ids))
+        parcel = parcel_of(submission, checked, now, self._ids)
+        del submission, checked  # its files are in the parcel, and need not be held twice
+        return await self._store(parcel)
 
     def preview(self, submission: Submission) -> bytes:
         """The octets that would be sent; nothing is stored. Raises as `accept` does."""

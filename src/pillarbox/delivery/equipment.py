@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pillarbox.base.allowance import Allowance
 from pillarbox.base.clock import Clock
 from pillarbox.base.ids import Ids
 from pillarbox.delivery.tally import SessionTally
@@ -11,10 +12,15 @@ from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.sharing import Sharing
 
+MAX_CARRIED = 32 * 1024 * 1024  # octets of all large contents that are carried at one moment
+
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """sharing is there where other processes work on this database too."""
+    """
+    sharing is there where other processes work on this database too; room is for contents
+    that are too large to come with their claim.
+    """
 
     queue: Queue
     registry: Registry
@@ -23,3 +29,4 @@ class Equipment:
     ehlo_name: str
     sharing: Sharing | None = None
     sessions: SessionTally = field(default_factory=SessionTally)
+    room: Allowance = field(default_factory=lambda: Allowance(MAX_CARRIED))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pillarbox.base import log, trace
-from pillarbox.base.errors import Invalid, Unavailable, Unusable
+from pillarbox.base.errors import Invalid, NotFound, Unavailable, Unusable
 from pillarbox.base.ids import chance
 from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier, was_stale
 from pillarbox.delivery.equipment import Equipment
@@ -214,9 +214,8 @@ class Worker:
             if claim.is_dead_at(started_at):
                 await self._queue.release(claim.tickets, wait=timedelta(0))
                 return
-            content = await self._content(claim)
             try:
-                carrier, carried = await self._carry(claim, content, relay)
+                carrier, carried = await self._with_content(claim, relay)
             except Unavailable as error:
                 await self._put_back(claim, error)
                 return
@@ -253,12 +252,19 @@ class Worker:
         self._carrying -= 1
         progress.set()
 
+    async def _with_content(self, claim: Claim, relay: Relay) -> tuple[Carrier | Unopened, Carried]:
+        """A large content is read when there is room for it, and let go when it was carried."""
+        if claim.octets is not None:
+            return await self._carry(claim, await self._content(claim), relay)
+        async with self._equipment.room.hold(claim.size):
+            return await self._carry(claim, await self._content(claim), relay)
+
     async def _content(self, claim: Claim) -> Content:
         octets = claim.octets
         if octets is None:
             octets = await self._queue.content_of(claim.message_id)
         if octets is None:
-            raise Unavailable(f"the content of {claim.message_id} is gone")
+            raise NotFound(f"the content of {claim.message_id} is gone")
         return Content(octets, claim.is_eight_bit, claim.needs_smtputf8)
 
     async def _carry(

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from io import BytesIO
 from itertools import chain
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ _PRIORITIES = {  # X-Priority is custom, Importance is RFC 4021 §2.1.54
     Priority.NORMAL: ("3 (Normal)", "normal"),
     Priority.LOW: ("5 (Lowest)", "low"),
 }
+_MANY = 16  # chunks
 _NOBODY_NAMED = "undisclosed-recipients:;"  # RFC 5322 §A.1.3; a missing To looks like spam
 
 Field = tuple[str, str]  # a name, and its folded line
@@ -61,7 +63,19 @@ def compose(draft: Draft, *, message_id: str, date: datetime) -> Content:
     fields.extend(body.fields)
     head = "".join([line for _, line in fields])
     _check_names(head, fields)
-    return Content.pass_gate(b"".join([head.encode(), b"\r\n", *body.chunks]))
+    body.chunks[:0] = [head.encode(), b"\r\n"]
+    return Content.pass_gate(_joined(body.chunks))
+
+
+def _joined(chunks: list[bytes]) -> bytes:
+    """All of them as one. Of many, each is let go when it is copied: together they are large."""
+    if len(chunks) < _MANY:
+        return b"".join(chunks)
+    whole = BytesIO()
+    chunks.reverse()
+    while chunks:
+        whole.write(chunks.pop())
+    return whole.getvalue()
 
 
 def check_message_id(message_id: str) -> None:

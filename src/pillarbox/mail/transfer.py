@@ -14,7 +14,11 @@ from pillarbox.mail.content import long_line
 _SEVEN_BIT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _HIGH = bytes(range(0x80, 0x100))
 _LINE = 76  # characters of base64, RFC 2045 §6.8
-_BLOCK = 57 * 4096  # octets encoded at a time, so that a large file is not held three times
+_BLOCK = 57 * 16_384
+"""
+Octets encoded at a time, so that a large file is not held three times. What is more than a
+megabyte goes back to the system when it is let go: see base/memory.py.
+"""
 
 
 class Encoded(NamedTuple):

@@ -233,12 +233,6 @@ def _lists(connection: Connection, relay_id: str) -> Iterator[str]:
         after = found
 
 
-def content_of(connection: Connection, message_id: str) -> bytes | None:
-    """The octets that every attempt sends, or None once retention has dropped them."""
-    query = select(contents.c.octets).where(contents.c.message_id == message_id)
-    return connection.scalar(query)
-
-
 def _has_due(
     connection: Connection, relay_id: str, now: datetime, stand_ins: str | None = None
 ) -> bool:

@@ -12,8 +12,9 @@ from pillarbox.base.db.rows import Rows, as_json, microseconds
 from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event, MessageAccepted, MessageResent
+from pillarbox.queue import contents
 from pillarbox.queue.message import Idempotency, Parcel, Receipt
-from pillarbox.queue.tables import contents, deliveries, idempotency_keys, messages
+from pillarbox.queue.tables import deliveries, idempotency_keys, messages
 
 Known = dict[tuple[str, str], tuple[str, str]]
 """(scope, key) → (fingerprint, message id)."""
@@ -40,7 +41,6 @@ _MESSAGES = Rows(
     "metadata",
     "resent_from",
 )
-_CONTENTS = Rows(contents, "message_id", "octets")
 _DELIVERIES = Rows(
     deliveries,
     "id",
@@ -122,7 +122,7 @@ def _store(connection: Connection, parcels: Sequence[Parcel]) -> None:
     if not parcels:
         return
     _MESSAGES.store(connection, [_message_row(parcel) for parcel in parcels])
-    _CONTENTS.store(connection, [(parcel.id, parcel.content.octets) for parcel in parcels])
+    contents.store(connection, [(parcel.id, parcel.content.octets) for parcel in parcels])
     _DELIVERIES.store(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
     _KEYS.store(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
     told: list[tuple[datetime, Event]] = [(each.accepted_at, _accepted(each)) for each in parcels]

@@ -10,7 +10,16 @@ from pillarbox.base import trace
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
-from pillarbox.queue import browse, claim, clock_step, control, enqueue, record, retention
+from pillarbox.queue import (
+    browse,
+    claim,
+    clock_step,
+    contents,
+    control,
+    enqueue,
+    record,
+    retention,
+)
 from pillarbox.queue.claim import ClaimRequest, Ticket
 from pillarbox.queue.control import Wish
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
@@ -107,7 +116,7 @@ class Queue:
     async def content_of(self, message_id: str) -> bytes | None:
         """The octets that every attempt sends, or None once retention has dropped them."""
         return await self._database.read(
-            lambda connection: claim.content_of(connection, message_id)
+            lambda connection: contents.content_of(connection, message_id)
         )
 
     async def message(self, message_id: str) -> Message:

@@ -52,6 +52,8 @@ _transcripts = (
     .scalar_subquery()
 )
 
+_first_part = (contents.c.message_id == messages.c.id) & (contents.c.part == 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Retention:
@@ -75,14 +77,14 @@ def forget(connection: Connection, now: datetime, kept: Retention) -> int:
 
 
 def _forget_content(connection: Connection, before: datetime) -> int:
-    old = _old(messages.c.size, before).join(contents)
+    old = _old(messages.c.size, before).join(contents, _first_part)
     return _drop(connection, contents.c.message_id, _bounded(connection.execute(old)))
 
 
 def _forget_messages(connection: Connection, before: datetime) -> int:
     """With their deliveries and attempts, of which the transcripts weigh most."""
     kept_content = case((contents.c.message_id.is_not(None), messages.c.size), else_=0)
-    old = _old(kept_content + _transcripts, before).outerjoin(contents)
+    old = _old(kept_content + _transcripts, before).outerjoin(contents, _first_part)
     return _drop(connection, messages.c.id, _bounded(connection.execute(old)))
 
 

@@ -51,6 +51,7 @@ contents = Table(
     "contents",
     metadata,
     Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),  # from 0; see contents.py
     Column("octets", LargeBinary, nullable=False),
 )
 

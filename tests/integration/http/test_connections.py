@@ -126,6 +126,20 @@ async def test_a_head_has_an_end(port: int) -> None:
     assert said < 10_000_000  # the buffers in between
 
 
+async def test_the_rest_of_a_body_that_was_refused_is_no_head(port: int) -> None:
+    """The answer is there to be read, and the connection stays good."""
+    client = await Client.connect(port)
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+    await client.say(head % 1_000_000)
+    refused = await client.is_answered()
+    for _ in range(10):
+        await client.say(b"x" * 100_000)
+
+    assert not refused  # nobody said who is asking
+    assert await client.alive()
+
+
 async def test_an_answer_that_nobody_reads_is_given_up(
     counter: Counter, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from pillarbox.base.config import Listen
 from pillarbox.base.errors import Unusable
 from pillarbox.inlets.http import body, gate
 from pillarbox.inlets.http.server import Server
+from pillarbox.queue.message import Parcel, Receipt
+from pillarbox.queue.queue import Queue
 from support.desk import HELLO, Counter
 
 
@@ -73,14 +75,57 @@ async def test_a_body_that_drips_is_given_up(
 async def test_bodies_never_fill_the_memory(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond what fits at one moment, callers are asked to come again; then they are taken."""
-    monkeypatch.setattr(body, "MAX_HELD", 10_000)
-    large = HELLO | {"text": "x" * 20_000}
+    """Beyond what fits at one moment large ones wait, or are sent away; small ones pass."""
+    monkeypatch.setattr(body, "WAIT_SECONDS", 0.3)
+    large = json.dumps(HELLO | {"text": "x" * (3 * 1024 * 1024)}).encode()
+    headers = {"authorization": f"Bearer {counter.key}", "content-type": "application/json"}
+    may_end = asyncio.Event()
 
-    got = await counter.ask("POST", "/v1/messages", large)
-    assert (got.status_code, got.headers["retry-after"]) == (503, "2")
-    again = await counter.ask("POST", "/v1/messages", HELLO)
-    assert again.status_code == 202
+    async def slowly() -> AsyncIterator[bytes]:
+        yield large[:-1]
+        await may_end.wait()
+        yield large[-1:]
+
+    async def send(content: Any) -> httpx2.Response:
+        return await counter.client.post("/v1/messages", content=content, headers=headers)
+
+    slow = asyncio.create_task(send(slowly()))  # of unknown size: it gets all the room
+    await asyncio.sleep(0.1)
+    refused = await send(large)
+    middling = await counter.ask("POST", "/v1/messages", HELLO | {"text": "x" * 200_000})
+    waiting = asyncio.create_task(send(large))
+    await asyncio.sleep(0.1)
+    may_end.set()
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert middling.status_code == 202
+    assert ((await slow).status_code, (await waiting).status_code) == (202, 202)
+    assert (await send(large)).status_code == 202  # nothing was kept back
+
+
+async def test_large_bodies_are_worked_at_one_by_one(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing and storing takes several times their octets."""
+    at_once, most = 0, 0
+    enqueue = Queue.enqueue
+
+    async def counted(queue: Queue, parcel: Parcel) -> Receipt:
+        nonlocal at_once, most
+        at_once, most = at_once + 1, max(most, at_once + 1)
+        try:
+            await asyncio.sleep(0.01)
+            return await enqueue(queue, parcel)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(Queue, "enqueue", counted)
+    large = HELLO | {"text": ("x" * 76 + "\n") * (13 * 1024 * 1024 // 77)}
+
+    answers = await asyncio.gather(*(counter.ask("POST", "/v1/messages", large) for _ in range(4)))
+
+    assert [each.status_code for each in answers] == [202] * 4
+    assert most == 1
 
 
 async def test_requests_are_bounded(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:

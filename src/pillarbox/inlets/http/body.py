@@ -10,24 +10,31 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
+from pillarbox.base.allowance import Allowance
 from pillarbox.base.errors import Invalid, Rejected, TooLarge
 from pillarbox.inlets.http.login import Headers
 from pillarbox.inlets.http.problems import Busy, Malformed, UnsupportedMedia
 
 MAX_BODY = 40 * 1024 * 1024  # octets
-MAX_HELD = 10 * MAX_BODY  # octets of all bodies that are being read at one moment
+MAX_HELD = 40 * 1024 * 1024  # octets of all very large bodies that are being read at one moment
+MAX_HELD_BESIDE = 16 * 1024 * 1024  # the same of large ones, which so pass the others
+MAX_WORKED = 24 * 1024 * 1024  # octets of those that are parsed and stored at one moment
 MAX_DEPTH = 32  # objects and lists within each other
+KEPT = "pillarbox.kept"  # in a scope
 PATIENCE_SECONDS = 30.0  # for a small body, and between two pieces of a large one
+WAIT_SECONDS = 20.0  # for other large bodies, until the client is asked to come again
 _PIECE = 16 * 1024  # octets; smaller ones buy no more time, or a drip would hold us for ever
 JSON = b"application/json"
 _LARGE = 128 * 1024  # octets; above it, parsing would hold up other requests
+_VERY_LARGE = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +60,18 @@ class _StandsTwice(Exception):
 
 
 class Intake:
-    """Reads bodies, never more at one moment than fit into memory."""
+    """
+    Reads bodies, never more at one moment than fit into memory.
+
+    A large body waits until there is room for it, unread: small ones pass. When it is here it
+    waits once more, to be worked at, because that takes several times its octets; this room
+    it keeps until its request is answered.
+    """
 
     def __init__(self) -> None:
-        self._held = 0
+        self._reading = Allowance(MAX_HELD)
+        self._reading_beside = Allowance(MAX_HELD_BESIDE)
+        self._working = Allowance(MAX_WORKED)
 
     async def json(self, request: Request, *, may_be_empty: bool = False) -> Parsed:
         """
@@ -64,45 +79,66 @@ class Intake:
 
         Raises UnsupportedMedia, TooLarge, Malformed, Busy.
         """
-        octets = await self._octets(request)
-        if not octets and may_be_empty:
-            return Parsed({})
-        check_media_type(request.scope["headers"])
-        if len(octets) > _LARGE:
-            return await asyncio.to_thread(parse, octets)
-        return parse(octets)
-
-    async def _octets(self, request: Request) -> bytearray:
         announced = request.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > MAX_BODY:
+        size = int(announced) if announced.isdecimal() else 0
+        if size > MAX_BODY:
             raise _too_large()
+        async with AsyncExitStack() as held:
+            if size > _LARGE:
+                is_very_large = size > _VERY_LARGE
+                room = self._reading if is_very_large else self._reading_beside
+                await _wait_for(held, room, size)
+            octets = await self._octets(request, held)
+            if not octets and may_be_empty:
+                return Parsed({})
+            check_media_type(request.scope["headers"])
+            if len(octets) <= _LARGE:
+                return parse(octets)
+            await _wait_for(kept_until_answered(request.scope), self._working, len(octets))
+            return await asyncio.to_thread(parse, octets)
+
+    async def _octets(self, request: Request, held: AsyncExitStack) -> bytearray:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS) as patience:
-                return await self._collected(request, patience)
+                return await self._collected(request, held, patience)
         except TimeoutError:
             raise Malformed("the body did not arrive in time") from None
         except ClientDisconnect:
             raise Malformed("the body did not arrive whole") from None
 
-    async def _collected(self, request: Request, patience: asyncio.Timeout) -> bytearray:
+    async def _collected(
+        self, request: Request, held: AsyncExitStack, patience: asyncio.Timeout
+    ) -> bytearray:
         """A large body may take long, as long as large pieces keep coming."""
         clock = asyncio.get_running_loop().time
         octets = bytearray()
-        held = 0
-        try:
-            async for piece in request.stream():
-                held += len(piece)
-                self._held += len(piece)
-                if held > MAX_BODY:
-                    raise _too_large()
-                if self._held > MAX_HELD:
-                    raise Busy("too many large requests at once", retry_after=timedelta(seconds=2))
-                octets += piece
-                if len(piece) >= _PIECE:
-                    patience.reschedule(clock() + PATIENCE_SECONDS)
-        finally:
-            self._held -= held
+        is_announced = "content-length" in request.headers
+        async for piece in request.stream():
+            octets += piece
+            if len(octets) > MAX_BODY:
+                raise _too_large()
+            if not is_announced and len(octets) > _LARGE:  # nobody knows how much more
+                is_announced = True
+                patience.reschedule(clock() + PATIENCE_SECONDS + WAIT_SECONDS)
+                await _wait_for(held, self._reading, MAX_BODY)
+            if len(piece) >= _PIECE:
+                patience.reschedule(clock() + PATIENCE_SECONDS)
         return octets
+
+
+async def _wait_for(held: AsyncExitStack, allowance: Allowance, octets: int) -> None:
+    """Raises Busy."""
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await held.enter_async_context(allowance.hold(octets))
+    except TimeoutError:
+        raise Busy("too many large requests at once", retry_after=timedelta(seconds=5)) from None
+
+
+def kept_until_answered(scope: MutableMapping[str, Any]) -> AsyncExitStack:
+    """What a request keeps. The gate lets go of it when the answer has been sent."""
+    kept: AsyncExitStack = scope.setdefault(KEPT, AsyncExitStack())
+    return kept
 
 
 def parse(octets: bytes | bytearray) -> Parsed:

@@ -37,6 +37,7 @@ class Connection(Express):
         super().__init__(*arguments, **named)
         self._alarm: asyncio.TimerHandle | None = None
         self._head = 0  # octets of a head that is not whole yet
+        self._is_in_body = False
 
     @property
     def is_waiting(self) -> bool:
@@ -66,11 +67,19 @@ class Connection(Express):
             if self._alarm is not None:
                 self._calm()
             return
-        self._head += len(data)
+        self._head = 0 if self._is_in_body else self._head + len(data)
         if self._head > MAX_HEAD:
             self._refuse(_TOO_LARGE)
         elif self._alarm is None:  # more octets buy no more time
             self._ring_in(HEAD_SECONDS)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._is_in_body = False
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -23,6 +23,7 @@ from pillarbox.base import trace
 from pillarbox.base.errors import Invalid, NotFound, PillarboxError, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.base.log import logger
+from pillarbox.inlets.http.body import KEPT
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.login import Headers, is_from_this_machine, principal
 from pillarbox.inlets.http.problems import Busy, Misdirected, respond, respond_plain
@@ -115,6 +116,8 @@ class Gate:
             await apology(scope, receive, answer)
         finally:
             self._active -= 1
+            if KEPT in scope:
+                await scope[KEPT].aclose()
 
     async def _pass_on(self, scope: Scope, receive: Receive, answer: Send) -> None:
         if doubled := _doubled(scope["query_string"]):

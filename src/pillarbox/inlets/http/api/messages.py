@@ -113,7 +113,9 @@ async def _answered(desk: Desk, ask: Ask) -> Response:
     if ask.dry_run:
         octets = desk.acceptance.preview(ask.submission)
         return answer({"content": octets.decode(errors="replace")})
-    return await accepted(desk, await desk.acceptance.accept(ask.submission))
+    accepting = desk.acceptance.accept(ask.submission)
+    del ask  # nor attachments out of it
+    return await accepted(desk, await accepting)
 
 
 async def require_capacity(desk: Desk) -> None:

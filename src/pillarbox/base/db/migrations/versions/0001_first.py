@@ -57,11 +57,12 @@ def _messages() -> None:
     op.create_table(
         "contents",
         sa.Column("message_id", sa.String(length=40), nullable=False),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["message_id"], ["messages.id"], name="contents_of_messages", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("message_id", name="contents_key"),
+        sa.PrimaryKeyConstraint("message_id", "part", name="contents_key"),
     )
     op.create_table(
         "idempotency_keys",
