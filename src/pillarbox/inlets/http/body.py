@@ -24,7 +24,7 @@ from pillarbox.inlets.http.login import Headers
 from pillarbox.inlets.http.problems import Busy, Malformed, UnsupportedMedia
 
 MAX_BODY = 40 * 1024 * 1024  # octets
-MAX_HELD = 40 * 1024 * 1024  # octets of all very large bodies that are being read at one moment
+MAX_HELD = 32 * 1024 * 1024  # octets of all very large bodies that are being read at one moment
 MAX_HELD_BESIDE = 16 * 1024 * 1024  # the same of large ones, which so pass the others
 MAX_WORKED = 24 * 1024 * 1024  # octets of those that are parsed and stored at one moment
 MAX_DEPTH = 32  # objects and lists within each other
