@@ -368,6 +368,7 @@ CONDITIONS = (
     ("status", "status"),
     ("losses", "lost:"),
     ("http", "HTTP"),
+    ("fault", "no token:"),
     ("error", "error"),
     ("lacks", "without"),
     ("ports", "port"),

@@ -14,7 +14,8 @@ RELAY_FIELDS = {
     "port": "The server's port. Left out, it follows from `tls`, and `tls` from it.",
     "tls": "`implicit` speaks TLS from the first octet; `starttls` begins in the clear and "
     "requires the change before anything is said; `none` is for this machine.",
-    "auth": "`none` or `password`. A user name or a password makes it `password` by itself.",
+    "auth": "`none`, `password` or `oauth2`. A user name or a password makes it `password` by "
+    "itself, a client id `oauth2`.",
     "username": "Who we are there.",
     "mechanism": "The one SASL mechanism to use. Left out: the strongest one that is offered.",
     "from": "Whom mail is from when it does not say: `Name <a@b.example>`.",
@@ -57,6 +58,30 @@ RELAY_FIELDS = {
     "proxy_password": "A secret: the one of `proxy_username`.",
     "client_key": "A secret: the key of `client_certificate`, in PEM.",
     "client_key_passphrase": "Opens `client_key` as it comes in; it is not kept.",
+    "provider": "`oauth2`: who gives the tokens, `google`, `microsoft`, `microsoft-china` or "
+    "`custom`. Follows from the preset.",
+    "grant": "How tokens come: a person signs in (`authorization_code`, `device_code`), pastes "
+    "a `refresh_token`, or the application has the right itself (`client_credentials`, "
+    "`jwt_bearer`).",
+    "client_id": "The application at the provider; of a Google service account, its address.",
+    "client_authentication": "How the client proves itself. Left out: as the provider has it, "
+    "`private_key_jwt` with a `signing_certificate`.",
+    "client_secret_expires_on": "The day that the provider shows beside the secret. You are "
+    "warned 30 days before.",
+    "tenant_id": "Microsoft: the directory id of the organisation.",
+    "authorize_url": "`custom`: where people sign in. https, or http to this machine.",
+    "token_url": "`custom`: where tokens come from.",
+    "device_url": "`custom`: where device codes come from (RFC 8628).",
+    "revocation_url": "`custom`: where a token is taken back (RFC 7009).",
+    "issuer": "`custom`: who the answer must come from (RFC 9207).",
+    "scopes": "What to ask for, with spaces. Left out: what the provider wants for mail.",
+    "authorize_parameters": "Further parameters of the address that people sign in at.",
+    "subject": "`jwt_bearer`: the mailbox that a service account acts for. Left out: `username`.",
+    "key_id": "The id of `signing_key` at the provider (`kid`).",
+    "signing_certificate": "The certificate of `signing_key`, in PEM, where the provider finds "
+    "the key by it (Microsoft).",
+    "client_secret": "A secret: the application's own.",
+    "signing_key": "A secret: the private key that signs for the client, in PEM.",
 }
 """One sentence for each thing that a relay can be told. A field without one stops the check."""
 
@@ -76,6 +101,14 @@ SHAPES = {
     "proxy_host": "host",
     "server_name": "host",
     "authorities": "PEM",
+    "signing_certificate": "PEM",
+    "authorize_parameters": "object",
+    "authorize_url": "URL",
+    "token_url": "URL",
+    "device_url": "URL",
+    "revocation_url": "URL",
+    "issuer": "URL",
+    "client_secret_expires_on": "day",
     "client_certificate": "PEM",
 }
 """What a person types, where the reader does not say it itself."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -36,11 +36,16 @@ from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
+from pillarbox.oauth.tokens import Tokens
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.retention import Retention
+from pillarbox.relays.access_tokens import AccessTokens
+from pillarbox.relays.connecting import CALLBACK_PATH, Connecting
+from pillarbox.relays.connecting import Surroundings as ConsentSurroundings
 from pillarbox.relays.ehlo import ehlo_name_from
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.sharing import Sharing
+from pillarbox.relays.upkeep import Upkeep
 from pillarbox.relays.versions import Relay, has_secrets
 
 _NOTICE_SECONDS = 1.0
@@ -77,16 +82,16 @@ async def open_app(
         keyring = await _keyring(config, database)
         clock, bell = database.clock, database.bell
         ids = Ids(clock)
-
         queue = Queue(database, clock, bell)
-        registry = Registry(database, keyring, clock, ids)
-        keys = Keys(database, clock, ids)
-        await registry.load()
-        await keys.load()
+        registry, keys = await _loaded(database, keyring, ids)
 
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
         sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
-        equipment = Equipment(queue, registry, clock, ids, ehlo_name, sharing)
+        consents = _consents(config, database, keyring, registry, ids)
+        tokens, connecting = await stack.enter_async_context(consents)
+        equipment = Equipment(
+            queue, registry, clock, ids, ehlo_name, sharing=sharing, tokens=tokens
+        )
         supervisor = Supervisor(equipment, bell)
         operator_token = token()
         desk = Desk(
@@ -97,7 +102,8 @@ async def open_app(
             registry=registry,
             keys=keys,
             acceptance=Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock)),
-            diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name)),
+            diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name), tokens),
+            connecting=connecting,
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
             sessions=equipment.sessions,
@@ -105,12 +111,41 @@ async def open_app(
         if database.is_shared:
             await stack.enter_async_context(_following(registry, keys, clock))
         if deliver:
-            sweeper = Sweeper(queue, clock, Retention())
             alone = not database.is_shared
-            await stack.enter_async_context(_delivering(supervisor, sweeper, alone=alone))
+            await stack.enter_async_context(_delivering(supervisor, queue, clock, alone=alone))
         yield App(config, desk, supervisor, http.build(desk), operator_token)
         if deliver and drain_seconds:
             await supervisor.drain(drain_seconds)
+
+
+async def _loaded(database: Database, keyring: Keyring, ids: Ids) -> tuple[Registry, Keys]:
+    """The relays and the keys that there are."""
+    registry = Registry(database, keyring, database.clock, ids)
+    keys = Keys(database, database.clock, ids)
+    await registry.load()
+    await keys.load()
+    return registry, keys
+
+
+@asynccontextmanager
+async def _consents(
+    config: Config, database: Database, keyring: Keyring, registry: Registry, ids: Ids
+) -> AsyncIterator[tuple[AccessTokens, Connecting]]:
+    """Who gets access tokens and who connects relays; meanwhile consents are looked after."""
+    clock = database.clock
+    kept = Tokens(database, keyring, clock, ids)
+    tokens = AccessTokens(registry, kept, clock)
+    around = ConsentSurroundings(
+        database=database,
+        keyring=keyring,
+        clock=clock,
+        redirect_uri=config.public_url + CALLBACK_PATH,
+    )
+    connecting = Connecting(registry, tokens, around)
+    upkeep = Upkeep(database, registry, tokens, connecting)
+    async with _beside(upkeep.run(), "consents"):
+        yield tokens, connecting
+    await kept.close()
 
 
 def _capacity(config: Config, queue: Queue, clock: Clock) -> Capacity:
@@ -204,18 +239,26 @@ async def _following(registry: Registry, keys: Keys, clock: Clock) -> AsyncItera
                 await registry.refresh()
                 await keys.refresh()
 
-    following = asyncio.create_task(follow(), name="following other processes")
+    async with _beside(follow(), "following other processes"):
+        yield
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Run it until the block ends."""
+    task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
 async def _delivering(
-    supervisor: Supervisor, sweeper: Sweeper, *, alone: bool
+    supervisor: Supervisor, queue: Queue, clock: Clock, *, alone: bool
 ) -> AsyncIterator[None]:
+    sweeper = Sweeper(queue, clock, Retention())
     carrying = asyncio.create_task(supervisor.run(alone=alone), name="supervisor")
     sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
     try:

@@ -23,8 +23,11 @@ from pillarbox.base.secret import Secret
 from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.server import build
+from pillarbox.oauth.tokens import Tokens
 from pillarbox.queue.browse import Page
 from pillarbox.queue.queue import Queue
+from pillarbox.relays.access_tokens import AccessTokens
+from pillarbox.relays.connecting import Connecting, Surroundings
 from pillarbox.relays.registry import Registry
 from support.clinic import OFF_THE_NET
 from support.clocks import HandClock
@@ -76,7 +79,9 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
     async with open_database("sqlite", folder) as database:
         ids = Ids(clock)
         queue = Queue(database, clock, Bell())
-        registry = Registry(database, Keyring.load_or_create(folder / "secret.key"), clock, ids)
+        keyring = Keyring.load_or_create(folder / "secret.key")
+        registry = Registry(database, keyring, clock, ids)
+        access_tokens = AccessTokens(registry, Tokens(database, keyring, clock, ids), clock)
         keys = Keys(database, clock, ids)
         await registry.load()
         await keys.load()
@@ -88,7 +93,17 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
             registry=registry,
             keys=keys,
             acceptance=Acceptance(queue, registry, clock, ids),
-            diagnosis=Diagnosis(registry, clock, OFF_THE_NET),
+            diagnosis=Diagnosis(registry, clock, OFF_THE_NET, access_tokens),
+            connecting=Connecting(
+                registry,
+                access_tokens,
+                Surroundings(
+                    database=database,
+                    keyring=keyring,
+                    clock=clock,
+                    redirect_uri="http://127.0.0.1:8425/oauth/callback",
+                ),
+            ),
             database=database,
             operator_token=Secret(OPERATOR_TOKEN),
             is_ready=lambda: is_ready[0],

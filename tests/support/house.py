@@ -20,9 +20,11 @@ from pillarbox.base.sealing import Keyring
 from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.supervisor import Supervisor
 from pillarbox.mail.mailbox import Mailbox
+from pillarbox.oauth.tokens import Tokens
 from pillarbox.queue.message import Message
 from pillarbox.queue.queue import Queue
 from pillarbox.queue.state import FINAL, DeliveryState
+from pillarbox.relays.access_tokens import AccessTokens
 from pillarbox.relays.change import RelayChange
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.versions import Decision, Relay
@@ -89,10 +91,12 @@ async def open_house(
     ids = Ids(clock)
     async with open_database(kind, folder) as database:
         queue = Queue(database, clock, bell)
-        registry = Registry(database, Keyring.load_or_create(folder / "key"), clock, ids)
+        keyring = Keyring.load_or_create(folder / "key")
+        registry = Registry(database, keyring, clock, ids)
+        tokens = AccessTokens(registry, Tokens(database, keyring, clock, ids), clock)
         await registry.load()
         acceptance = Acceptance(queue, registry, clock, ids)
-        equipment = Equipment(queue, registry, clock, ids, "localhost")
+        equipment = Equipment(queue, registry, clock, ids, "localhost", tokens=tokens)
         yield House(database, queue, registry, acceptance, equipment, bell)
 
 

@@ -153,6 +153,14 @@ def may_reach(address: IpAddress, policy: Policy) -> bool:
     return any(address.version == net.version and address in net for net in policy.networks)
 
 
+def is_loopback(host: str) -> bool:
+    """This machine, by name (RFC 6761 §6.3) or by address. No name is looked up."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def _unwrapped(address: IpAddress) -> IpAddress:
     if isinstance(address, ipaddress.IPv4Address):
         return address

@@ -1,25 +1,32 @@
 """
 Asking over HTTP: another server, or an ASGI application in this process.
 
+`Http` talks to the place it was made for. `post` sends one form to an address that somebody
+typed: the name is resolved once and only checked addresses are connected to (base/dial.py).
+
 Every answer has a deadline and a size limit. Redirects are not followed: whoever asks names
 the place, and a key never travels to another one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
+from pillarbox.base import dial
 from pillarbox.base.errors import Unavailable
 
 MAX_ANSWER = 64 * 1024 * 1024  # octets; the largest content we keep fits, JSON is far smaller
+_PLAIN_JSON = {"accept": "application/json", "accept-encoding": "identity"}
 _MAX_LINE = 1024 * 1024  # characters
 _CONNECT_SECONDS = 10.0
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -46,6 +53,22 @@ class Ask:
     body: Any = None
     headers: Mapping[str, str] | None = None
     timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """
+    A form for an address that somebody typed. The URL is https, or http to this machine.
+
+    seconds are for everything together, longest is in octets. The fields may hold secrets.
+    """
+
+    url: str
+    fields: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    policy: dial.Policy = dial.Policy()
+    seconds: float = 20.0
+    longest: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +169,73 @@ class Http:
             if len(content) > MAX_ANSWER:
                 raise Unavailable(f"{self.url} answered with more than {MAX_ANSWER} octets")
         return bytes(content)
+
+
+async def post(form: Form, resolver: dial.Resolver = dial.system_resolver) -> HttpAnswer:
+    """
+    The answer to a form. A redirect is an answer like any other: it is not followed.
+
+    Raises Unanswered when nothing usable comes back in time, Unavailable when it is too long.
+    """
+    host = urlsplit(form.url).hostname or ""
+    try:
+        async with asyncio.timeout(form.seconds):
+            return await _post(form, host, resolver)
+    except dial.DialError as error:
+        raise Unanswered(f"{host} cannot be reached: {error.cause}", was_sent=False) from None
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise Unanswered(f"{host} cannot be reached: {_reason(error)}", was_sent=False) from None
+    except httpx2.HTTPError as error:
+        raise Unanswered(f"{host} did not answer: {_reason(error)}", was_sent=True) from None
+    except TimeoutError:
+        cause = f"{host} did not answer within {form.seconds:g} seconds"
+        raise Unanswered(cause, was_sent=True) from None
+
+
+async def _post(form: Form, host: str, resolver: dial.Resolver) -> HttpAnswer:
+    url = httpx2.URL(form.url)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    found = await dial.find(dial.Destination(host=host, port=port, policy=form.policy), resolver)
+    client = httpx2.AsyncClient(verify=_trust_of(url.scheme), trust_env=False)
+    async with client:
+        for address in found[:-1]:
+            try:
+                return await _post_to(client, url.copy_with(host=str(address)), form, host)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue  # nothing was said there
+        return await _post_to(client, url.copy_with(host=str(found[-1])), form, host)
+
+
+async def _post_to(
+    client: httpx2.AsyncClient, url: httpx2.URL, form: Form, host: str
+) -> HttpAnswer:
+    """To this address, as the host that was asked for: in Host, in SNI and in the certificate."""
+    request = client.build_request(
+        "POST",
+        url,
+        data=dict(form.fields),
+        headers={**_PLAIN_JSON, **form.headers, "host": urlsplit(form.url).netloc},
+        timeout=httpx2.Timeout(form.seconds, connect=_CONNECT_SECONDS / 2),
+        extensions={"sni_hostname": host},
+    )
+    response = await client.send(request, stream=True)
+    try:
+        content = bytearray()
+        async for piece in response.aiter_raw():  # a packed answer could unfold without end
+            content += piece
+            if len(content) > form.longest:
+                raise Unavailable(f"{host} answered with more than {form.longest} octets")
+    finally:
+        await response.aclose()
+    return HttpAnswer(response.status_code, dict(response.headers), bytes(content))
+
+
+@cache
+def _trust_of(scheme: str) -> ssl.SSLContext | bool:
+    """Made once: reading the system's authorities takes longer than asking."""
+    if scheme == "https":
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 async def _lines(response: httpx2.Response) -> AsyncIterator[str]:

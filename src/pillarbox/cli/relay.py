@@ -89,9 +89,9 @@ class Settings:
 
 NO_SETTINGS = Settings()
 _WAITING = ("queued", "scheduled", "deferred", "uncertain", "sending")
-_KEY = frozenset({"client_key", "client_key_passphrase"})
-_FROM_FILES = frozenset({"authorities", "client_certificate"}) | _KEY
-_SECRETS = frozenset({"password", "proxy_password"}) | _KEY
+_KEY = frozenset({"client_key", "client_key_passphrase", "signing_key"})
+_FROM_FILES = frozenset({"authorities", "client_certificate", "signing_certificate"}) | _KEY
+_SECRETS = frozenset({"password", "proxy_password", "client_secret"}) | _KEY
 _NOT_HERE = "use --password-stdin or --password-env NAME, or the API for a proxy's"
 
 

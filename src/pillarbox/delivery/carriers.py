@@ -17,6 +17,7 @@ from typing import Protocol
 from pillarbox.base.clock import Clock
 from pillarbox.base.durable import sync
 from pillarbox.base.ids import Ids
+from pillarbox.base.secret import Secret
 from pillarbox.mail.address import Address
 from pillarbox.mail.content import Content
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Relayed, Stage
@@ -78,6 +79,7 @@ class Opening:
     ehlo_name: str
     clock: Clock
     ids: Ids
+    token: Secret | None = None
 
 
 async def open_carrier(opening: Opening) -> Carrier | Unopened:
@@ -179,7 +181,7 @@ async def _open_smtp(opening: Opening) -> SmtpCarrier | Unopened:
     opened_at = opening.clock.now()
     session = await open_session(
         endpoint(settings, opening.secrets, ehlo_name=opening.ehlo_name),
-        credentials(settings, opening.secrets),
+        credentials(settings, opening.secrets, opening.token),
         transcript=transcript,
     )
     if isinstance(session, Failed):

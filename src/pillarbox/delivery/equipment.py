@@ -9,6 +9,7 @@ from pillarbox.base.clock import Clock
 from pillarbox.base.ids import Ids
 from pillarbox.delivery.tally import SessionTally
 from pillarbox.queue.queue import Queue
+from pillarbox.relays.access_tokens import AccessTokens
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.sharing import Sharing
 
@@ -28,5 +29,6 @@ class Equipment:
     ids: Ids
     ehlo_name: str
     sharing: Sharing | None = None
+    tokens: AccessTokens | None = None
     sessions: SessionTally = field(default_factory=SessionTally)
     room: Allowance = field(default_factory=lambda: Allowance(MAX_CARRIED))

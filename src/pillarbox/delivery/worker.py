@@ -17,7 +17,8 @@ from typing import TypeVar
 from pillarbox.base import log, trace
 from pillarbox.base.errors import Invalid, NotFound, Unavailable, Unusable
 from pillarbox.base.ids import chance
-from pillarbox.delivery.carriers import Carried, Carrier, Opening, Unopened, open_carrier, was_stale
+from pillarbox.delivery.carriers import Carried, Carrier, Unopened, was_stale
+from pillarbox.delivery.door import open_with_token
 from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.judge import Judged, judge, silent
 from pillarbox.delivery.pace import LocalPace, Pace, SharedPace
@@ -292,9 +293,7 @@ class Worker:
         """Settings that cannot be used, such as a secret that stays shut, are the relay's fault."""
         equipment = self._equipment
         try:
-            secrets = self._registry.secrets(relay)
-            opening = Opening(relay, secrets, equipment.ehlo_name, equipment.clock, equipment.ids)
-            carrier = await open_carrier(opening)
+            carrier = await open_with_token(relay, equipment)
             if not isinstance(carrier, Unopened):
                 equipment.sessions.open(relay.id, carrier)
             return carrier

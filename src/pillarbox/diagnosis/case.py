@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from pillarbox.diagnosis.token import TokenSeen
 from pillarbox.mail.address import Address
 from pillarbox.relays import presets
 from pillarbox.relays.presets import Preset
@@ -35,6 +36,7 @@ class Case:
     endpoint: Endpoint
     credentials: Credentials | None = None
     question: Question = field(default_factory=Question)
+    token: TokenSeen | None = None
 
     @property
     def preset(self) -> Preset | None:

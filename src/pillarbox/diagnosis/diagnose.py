@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unusable
+from pillarbox.base.secret import Secret
 from pillarbox.diagnosis import ports
 from pillarbox.diagnosis.case import Case, Question, hurried
 from pillarbox.diagnosis.cautions import settings_step
@@ -21,14 +22,17 @@ from pillarbox.diagnosis.local import folder_step, sandbox_step
 from pillarbox.diagnosis.proposals import Proposals, propose
 from pillarbox.diagnosis.steps import steps_of
 from pillarbox.diagnosis.surroundings import Surroundings
-from pillarbox.diagnosis.visit import visit
+from pillarbox.diagnosis.token import Ask, is_refused, look
+from pillarbox.diagnosis.visit import Visit, visit
 from pillarbox.diagnosis.words import listed
 from pillarbox.mail.address import Address
 from pillarbox.mail.outcome import Failed, Stage
+from pillarbox.relays.access_tokens import AccessTokens
 from pillarbox.relays.change import RelayChange, Replace
 from pillarbox.relays.defaults import settle
 from pillarbox.relays.registry import Registry
 from pillarbox.relays.relay import (
+    Auth,
     RelayKind,
     RelaySettings,
     Secrets,
@@ -45,9 +49,14 @@ class Diagnosis:
     """One engine for saved relays and for what somebody has just typed."""
 
     def __init__(
-        self, registry: Registry, clock: Clock, surroundings: Surroundings | None = None
+        self,
+        registry: Registry,
+        clock: Clock,
+        surroundings: Surroundings | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self._registry = registry
+        self._tokens = tokens
         self._clock = clock
         self._around = surroundings or Surroundings()
 
@@ -58,7 +67,7 @@ class Diagnosis:
         question = Question(mail_from=mail_from, rcpt_to=rcpt_to)
         try:
             secrets = self._registry.secrets(relay)
-            return await self._of(relay.settings, secrets, question)
+            return await self._of(relay.settings, secrets, question, self._ask(relay))
         except Unusable as fault:
             return _faulty([Invalid(str(fault), field=Slot.PASSWORD.value)], relay.settings)
 
@@ -83,13 +92,28 @@ class Diagnosis:
             for slot, secret in change.secrets.items()
             if isinstance(secret, Replace)
         }
-        return await self._of(change.apply_to(None), Secrets(**typed), question)
+        settings, secrets = change.apply_to(None), Secrets(**typed)
+        return await self._of(settings, secrets, question, self._ask_typed(settings, secrets))
+
+    def _ask(self, relay: Relay) -> Ask:
+        async def ask(instead_of: Secret | None) -> Secret | None:
+            return await self._tokens.of(relay, instead_of=instead_of) if self._tokens else None
+
+        return ask
+
+    def _ask_typed(self, settings: RelaySettings, secrets: Secrets) -> Ask:
+        async def ask(_: Secret | None) -> Secret | None:
+            return await self._tokens.of_typed(settings, secrets) if self._tokens else None
+
+        return ask
 
     async def propose(self, address: Address) -> Proposals:
         """Settings for somebody who has nothing but an address; nothing is stored or signed in."""
         return await propose(address, self._around, self._clock)
 
-    async def _of(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Report:
+    async def _of(
+        self, settings: RelaySettings, secrets: Secrets, question: Question, ask: Ask
+    ) -> Report:
         match settings.kind:
             case RelayKind.SANDBOX:
                 return _local(settings, question, sandbox_step())
@@ -97,7 +121,7 @@ class Diagnosis:
                 return _local(settings, question, await folder_step(settings))
         case = self._case(settings, secrets, question)
         try:
-            report = await self._of_server(case)
+            report = await self._of_server(await self._with_token(case, secrets, ask), ask)
         except Invalid as fault:
             return _faulty([fault], settings)
         return discreet(report, secrets)
@@ -115,12 +139,32 @@ class Diagnosis:
         return Case(
             settings=settings,
             endpoint=hurried(where, self._around.patience),
-            credentials=credentials(settings, secrets),
             question=question,
         )
 
-    async def _of_server(self, case: Case) -> Report:
+    async def _with_token(
+        self, case: Case, secrets: Secrets, ask: Ask, instead_of: Secret | None = None
+    ) -> Case:
+        """The case with its credentials. Without a token nobody is asked to sign in."""
+        settings = case.settings
+        if settings.auth is not Auth.OAUTH2:
+            return replace(case, credentials=credentials(settings, secrets))
+        token = await look(ask, self._clock, instead_of)
+        if token.token is None:
+            return replace(case, token=token, credentials=None)
+        signing_in = credentials(settings, secrets, token.token)
+        return replace(case, token=token, credentials=signing_in)
+
+    async def _visit(self, case: Case, ask: Ask) -> tuple[Case, Visit]:
+        """A token that is refused is renewed once, as in delivery."""
         seen = await visit(case, Transcript(self._clock), self._around.resolver)
+        if case.token is None or case.token.token is None or not is_refused(seen.failed):
+            return case, seen
+        case = await self._with_token(case, Secrets(), ask, case.token.token)
+        return case, await visit(case, Transcript(self._clock), self._around.resolver)
+
+    async def _of_server(self, case: Case, ask: Ask) -> Report:
+        case, seen = await self._visit(case, ask)
         failed = seen.failed or seen.refused(Stage.MAIL)
         search = await self._search(case, failed) if failed else ports.Search()
         found = corrections(case, failed) if failed else ()
@@ -171,7 +215,7 @@ def _faulty(problems: Sequence[Invalid], settings: RelaySettings) -> Report:
         )
         for problem in problems
     ]
-    rest = [each for each in LABELS if each is not Stage.CONFIGURATION]
+    rest = [each for each in LABELS if each not in (Stage.CONFIGURATION, Stage.TOKEN)]
     skips = [skipped(stage, "nothing was contacted: the settings have faults") for stage in rest]
     is_about_tls = any(problem.field in ("tls", "port") for problem in problems)
     proposals = of_contradiction(settings) if is_about_tls and settings.host else ()

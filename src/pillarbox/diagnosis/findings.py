@@ -26,12 +26,16 @@ LABELS = {
     Stage.GREETING: "Greeting",
     Stage.EHLO: "What it offers",
     Stage.TLS: "TLS and certificate",
+    Stage.TOKEN: "Access token",
     Stage.AUTH: "Sign in",
     Stage.MAIL: "Sender",
     Stage.RCPT: "Recipient",
     Stage.QUIT: "Goodbye",
 }
-"""The steps of a report, in words. Each report about a server has each of them at least once."""
+"""
+The steps of a report, in words. Each report about a server has each of them at least once, but
+for the token, which only a relay with auth oauth2 needs.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from pillarbox.base.dial import is_loopback
 from pillarbox.diagnosis import certificate
 from pillarbox.diagnosis.case import Case
 from pillarbox.diagnosis.findings import Status, Step, skipped, warned
+from pillarbox.diagnosis.token import step_of_token
 from pillarbox.diagnosis.visit import Visit, stages, step_of
 from pillarbox.diagnosis.words import in_words, seconds_in_words
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Withheld
 from pillarbox.mail.reply import Reply
 from pillarbox.relays.classify import Verdict, Where, classify
-from pillarbox.relays.contradictions import is_loopback
 from pillarbox.relays.relay import Auth
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.endpoint import TlsMode
@@ -33,7 +34,7 @@ def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
     """One step for each stage, in the order of the session. After a failure the rest is skipped."""
     steps: list[Step] = []
     broken: Step | None = None
-    for stage in stages(case.endpoint.tls):
+    for stage in stages(case.endpoint.tls, has_token=case.token is not None):
         if broken is not None:
             steps.append(skipped(stage, f"not reached: “{broken.label}” failed"))
             continue
@@ -90,6 +91,8 @@ def _wants_sign_in(stage: Stage, case: Case, seen: Visit) -> bool:
 
 
 def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
+    if stage is Stage.TOKEN and case.token is not None:
+        return step_of_token(case.token)
     failed = seen.failed or seen.refused(stage)
     if failed and step_of(failed.stage) is stage:
         return failed_step(case, failed, seen, now)

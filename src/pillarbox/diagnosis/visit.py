@@ -103,9 +103,10 @@ async def visit(case: Case, transcript: Transcript, resolver: dial.Resolver) -> 
     return seen
 
 
-def stages(tls: TlsMode) -> tuple[Stage, ...]:
-    """The steps in the order in which a session of this mode takes them."""
-    return (_IMPLICIT if tls is TlsMode.IMPLICIT else _PLAIN) + _QUESTIONS
+def stages(tls: TlsMode, *, has_token: bool = False) -> tuple[Stage, ...]:
+    """The steps in the order in which a session of this mode takes them; the token before AUTH."""
+    *before, auth = _IMPLICIT if tls is TlsMode.IMPLICIT else _PLAIN
+    return (*before, *((Stage.TOKEN,) if has_token else ()), auth, *_QUESTIONS)
 
 
 def step_of(stage: Stage) -> Stage:
@@ -122,7 +123,8 @@ async def _converse(case: Case, seen: Visit, resolver: dial.Resolver) -> None:
     seen.session = Session(case.endpoint, connection, seen.transcript)
     try:
         seen.failed = await seen.session.open(case.credentials)
-        if seen.failed is None and case.question.mail_from:
+        is_signed_in = case.token is None or case.token.token is not None
+        if seen.failed is None and case.question.mail_from and is_signed_in:
             question = case.question
             seen.probe = await seen.session.probe(question.mail_from, question.rcpt_to)
         await seen.session.quit()

@@ -203,6 +203,37 @@ class RelayResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayConnected(Event):
+    """A relay has tokens from its provider. account is who signed in, where that was told."""
+
+    name: ClassVar[str] = "relay.connected"
+
+    relay: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayDisconnected(Event):
+    """The tokens of a relay were dropped. It has to be connected again to send."""
+
+    name: ClassVar[str] = "relay.disconnected"
+
+    relay: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayConsentExpiring(Event):
+    """What a relay gets its tokens with ends soon: its consent or its client secret."""
+
+    name: ClassVar[str] = "relay.consent_expiring"
+
+    relay: str
+    what: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoutesChanged(Event):
     """There is a new version of the routes: which relay carries what, and who stands in."""
 

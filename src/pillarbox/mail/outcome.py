@@ -19,6 +19,7 @@ class Stage(Enum):
     GREETING = "greeting"
     EHLO = "ehlo"
     STARTTLS = "starttls"
+    TOKEN = "token"  # noqa: S105 - of OAuth 2.0, before AUTH
     AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
@@ -62,15 +63,21 @@ class Loss(Enum):
     MALFORMED_REPLY = "malformed reply"
     REPLY_TOO_LONG = "reply too long"
     LET_GO = "we let it go"  # another has the lease, or its time is over; nobody is to blame
+    NO_TOKEN = "no access token"  # noqa: S105 - what is missing
     UNPROVEN = "the relay did not keep to the mechanism"  # SASL; it may not be the one we know
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The answer that never came. `cause` is a sentence without its full stop."""
+    """
+    The answer that never came. `cause` is a sentence without its full stop.
+
+    known_as is an id of the catalogue, where whoever noticed it knows what it means.
+    """
 
     loss: Loss
     cause: str
+    known_as: str | None = None
 
 
 class Lack(Enum):

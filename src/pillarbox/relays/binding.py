@@ -17,6 +17,22 @@ _VERSION = "pillarbox relay secret 1"
 _SERVER = ("kind", "host", "port", "tls", "authorities", "pin", "server_name")
 _PROXY = ("proxy_kind", "proxy_host", "proxy_port", "proxy_username")
 
+_CLIENT = ("kind", "auth", "provider", "client_id", "tenant_id", "client_authentication")
+_ADDRESSES = ("token_url", "device_url", "revocation_url")
+# A refresh token is said to the provider, what it brings to the relay: both ways are bound.
+_CONSENT = (
+    *_SERVER,
+    "username",
+    *_PROXY,
+    *_CLIENT[1:-1],
+    *_ADDRESSES,
+    "authorize_url",
+    "issuer",
+    "grant",
+    "scopes",
+    "subject",
+)
+
 BOUND_TO: dict[Slot, tuple[str, ...]] = {
     # A proxy is on the way of everything. It is bound although TLS keeps it from reading:
     # without TLS, which is allowed to this machine only, it would read the password.
@@ -25,6 +41,10 @@ BOUND_TO: dict[Slot, tuple[str, ...]] = {
     Slot.PROXY_PASSWORD: ("kind", *_PROXY),
     # The key never travels. It fits one certificate, so a new certificate needs it again.
     Slot.CLIENT_KEY: (*_SERVER, "client_certificate", *_PROXY),
+    # Said to the provider's addresses, as this client. The relay itself never hears it.
+    Slot.CLIENT_SECRET: (*_CLIENT, *_ADDRESSES),
+    # It never travels either; what it signs is for this client at this address.
+    Slot.SIGNING_KEY: (*_CLIENT, *_ADDRESSES, "signing_certificate", "subject"),
 }
 """
 The settings in each binding, by attribute.
@@ -41,8 +61,17 @@ def destination(settings: RelaySettings, relay_id: str, slot: Slot) -> bytes:
 
     relay_id keeps a secret from being copied into another relay's row.
     """
+    return _octets(settings, relay_id, slot.value, BOUND_TO[slot])
+
+
+def consent_destination(settings: RelaySettings, relay_id: str) -> bytes:
+    """The same for the tokens of a consent: provider, client, user, and the relay they are for."""
+    return _octets(settings, relay_id, "consent", _CONSENT)
+
+
+def _octets(settings: RelaySettings, relay_id: str, what: str, names: tuple[str, ...]) -> bytes:
     written = settings.to_json()
-    bound = {name: written.get(name) for name in BOUND_TO[slot]}
+    bound = {name: written.get(name) for name in names}
     return json.dumps(
-        [_VERSION, relay_id, slot.value, bound], sort_keys=True, separators=(",", ":")
+        [_VERSION, relay_id, what, bound], sort_keys=True, separators=(",", ":")
     ).encode("ascii")

@@ -13,7 +13,7 @@ Entry = Mapping[str, Any]
 
 
 def group(name: str) -> tuple[Entry, ...]:
-    """The entries of a group: `reply`, `token`, `loss`, `lack` or `fallback`."""
+    """The entries of a group: `reply`, `token`, `no_token`, `loss`, `lack` or `fallback`."""
     return _groups()[name]
 
 
@@ -21,6 +21,14 @@ def entries() -> Iterator[Entry]:
     """Every entry, for the reference, for advice by id and for tests."""
     for each in _groups().values():
         yield from each
+
+
+def entry_of(advice: str) -> Entry:
+    """The entry with this id. Raises LookupError."""
+    found = next((each for each in entries() if each["id"] == advice), None)
+    if found is None:
+        raise LookupError(f"replies.toml has no {advice}")
+    return found
 
 
 @cache

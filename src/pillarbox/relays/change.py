@@ -21,6 +21,7 @@ from pillarbox.relays.contradictions import contradictions, missing_secrets
 from pillarbox.relays.defaults import FOLLOWING, settle
 from pillarbox.relays.fields import READERS, read_name
 from pillarbox.relays.relay import Auth, RelayKind, RelaySettings, Slot, attribute
+from pillarbox.relays.token_fields import why_no_token_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ PASSPHRASE = "client_key_passphrase"  # noqa: S105 - the name of the field
 
 _SLOTS = frozenset(slot.value for slot in Slot)
 _DEFAULTS = {each.name: each.default for each in fields(RelaySettings)}
-_KNOWN = (*READERS, *Slot, PASSPHRASE, "name")
+_KNOWN = (*READERS, *Slot, PASSPHRASE, "name", "consent")
 _OTHER_WORDS = {
     "server": "host",
     "hostname": "host",
@@ -66,12 +67,12 @@ _OTHER_WORDS = {
     "from_address": "from",
     "timeout": "command_timeout_seconds",
     "ca": "authorities",
-    "provider": "preset",
     "service": "preset",
     "type": "kind",
 }
 _UNSAYABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_LONGEST = {Slot.PASSWORD: 4096, Slot.PROXY_PASSWORD: 4096, Slot.CLIENT_KEY: 65_536}  # characters
+_KEYS = (Slot.CLIENT_KEY, Slot.SIGNING_KEY)
+_LONGEST = {slot: 65_536 if slot in _KEYS else 4096 for slot in Slot}  # characters
 _MASK = re.compile(r"[•●∙·⁕＊…]+|\*{3,}|\W*(redacted|hidden|masked|unchanged)\W*|Secret\(…\)", re.I)
 
 
@@ -89,6 +90,7 @@ class RelayChange:
     values: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[Slot, SecretChange] = field(default_factory=dict)
     faults: tuple[Invalid, ...] = ()
+    forgets_consent: bool = False
 
     @classmethod
     def read(cls, typed: Mapping[str, object]) -> RelayChange:
@@ -96,17 +98,20 @@ class RelayChange:
         faults: list[Invalid] = []
         values: dict[str, Any] = {}
         secrets: dict[Slot, SecretChange] = dict.fromkeys(Slot, Keep())
+        forgets = False
         for name, raw in typed.items():
             try:
                 if name == PASSPHRASE:
                     _refuse_lonely_passphrase(raw, typed)
+                elif name == "consent":
+                    forgets = _read_forgetting(raw)
                 elif name in _SLOTS:
                     secrets[Slot(name)] = _read_secret(Slot(name), raw, typed.get(PASSPHRASE))
                 else:
                     values[name] = _read_value(name, raw)
             except Invalid as fault:
                 faults.append(fault.under(name))
-        return cls(values.pop("name", None), values, secrets, tuple(faults))
+        return cls(values.pop("name", None), values, secrets, tuple(faults), forgets)
 
     def problems(
         self,
@@ -188,6 +193,13 @@ def _read_value(name: str, raw: object) -> Any:
     return READERS[name](raw)
 
 
+def _read_forgetting(raw: object) -> bool:
+    """A consent is no setting. Null is the word of somebody who knows that it is lost."""
+    if raw is None or raw == "":
+        return True
+    raise Invalid("a consent is given at the provider: connect the relay. Null drops what there is")
+
+
 def _meant(name: str) -> str:
     word = name.casefold().replace("-", "_")
     close = (
@@ -218,8 +230,9 @@ def _read_secret(slot: Slot, raw: object, passphrase: object = None) -> SecretCh
         raise Invalid(
             "this is a mask, not a secret. Leave the field out to keep the one that is stored"
         )
-    if slot is Slot.CLIENT_KEY:
-        public_key, opened = public_key_of(raw, str(passphrase) if passphrase else None)
+    if slot in _KEYS:
+        opener = passphrase if slot is Slot.CLIENT_KEY else None
+        public_key, opened = public_key_of(raw, str(opener) if opener else None)
         return Replace(Secret(opened), public_key)
     if _UNSAYABLE.search(raw):
         raise Invalid("this has a line end or another control character in it")
@@ -227,26 +240,33 @@ def _read_secret(slot: Slot, raw: object, passphrase: object = None) -> SecretCh
 
 
 def _why_unused(slot: Slot, change: Replace, settled: RelaySettings) -> str | None:
-    certificate = settled.client_certificate
+    if slot in (Slot.CLIENT_SECRET, Slot.SIGNING_KEY):
+        return why_no_token_secret(slot, settled) or _misfit(
+            change,
+            settled.signing_certificate if slot is Slot.SIGNING_KEY else None,
+            "signing_certificate",
+        )
     match slot:
         case Slot.PASSWORD if settled.kind is not RelayKind.SMTP:
             return f"a {settled.kind.value} relay signs in nowhere. Leave the password out"
-        case Slot.PASSWORD if settled.auth is Auth.NONE:
+        case Slot.PASSWORD if settled.auth is not Auth.PASSWORD:
             return (
-                "with auth none nobody asks for a password. Set auth to password, or leave it out"
+                f"with auth {settled.auth.value} nobody asks for a password. Set auth to password,"
+                " or leave it out"
             )
         case Slot.PROXY_PASSWORD if settled.proxy_username is None:
             return "a proxy password needs a proxy_username"
-        case Slot.CLIENT_KEY if certificate is None:
+        case Slot.CLIENT_KEY if settled.client_certificate is None:
             return "a client key needs its client_certificate"
-        case Slot.CLIENT_KEY if certificate is not None:
-            return _why_unfit(place_of_key(certificate, change.public_key))
+        case Slot.CLIENT_KEY:
+            return _misfit(change, settled.client_certificate, "client_certificate")
     return None
 
 
-def _why_unfit(place: int | None) -> str | None:
+def _misfit(key: Replace, certificate: str | None, field: str) -> str | None:
+    place = place_of_key(certificate, key.public_key) if certificate else 0
     if place is None:
         return "this key belongs to another certificate"
     if place:
-        return f"this key belongs to certificate {place + 1} of client_certificate. Put it first"
+        return f"this key belongs to certificate {place + 1} of {field}. Put it first"
     return None

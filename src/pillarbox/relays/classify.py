@@ -18,7 +18,7 @@ from typing import Any
 from pillarbox.mail.outcome import Answer, Blame, Failed, Lost, Stage, Withheld, refusal
 from pillarbox.mail.reply import EnhancedStatus, Reply
 from pillarbox.relays import presets
-from pillarbox.relays.catalogue import Entry, group, pattern
+from pillarbox.relays.catalogue import Entry, entry_of, group, pattern
 from pillarbox.relays.relay import RelaySettings
 from pillarbox.smtp.endpoint import TlsMode
 
@@ -135,6 +135,8 @@ def classify(stage: Stage, answer: Answer, where: Where | None = None) -> Verdic
     match answer:
         case Reply():
             entry = _reply_entry(stage, answer, where)
+        case Lost(known_as=str() as advice):
+            entry = entry_of(advice)
         case Lost():
             entry = _first(group("loss"), stage, where, losses=answer.loss.value)
         case Withheld():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 from collections.abc import Collection, Iterator
 
+from pillarbox.base.dial import is_loopback
 from pillarbox.base.errors import Invalid
 from pillarbox.relays.addresses import covers
 from pillarbox.relays.defaults import TLS_OF_PORT, WHO_WE_ARE, agree
 from pillarbox.relays.relay import Auth, OtherSenders, RelayKind, RelaySettings, Slot, json_name
+from pillarbox.relays.token_fields import missing_token_secrets, token_contradictions
 from pillarbox.smtp.endpoint import Mechanism, TlsMode
 
 _DEFAULTS = {each.name: each.default for each in dataclasses.fields(RelaySettings)}
@@ -36,18 +37,11 @@ def contradictions(settings: RelaySettings) -> Iterator[Invalid]:
 
 def missing_secrets(settings: RelaySettings, held: Collection[Slot]) -> Iterator[Invalid]:
     """Secrets without which a session must fail. `held` are the slots that will have one."""
+    yield from missing_token_secrets(settings, held)
     if settings.auth is Auth.PASSWORD and Slot.PASSWORD not in held:
         yield Invalid("enter the password, or set auth to none", field="password")
     if settings.client_certificate is not None and Slot.CLIENT_KEY not in held:
         yield Invalid("enter the key that belongs to client_certificate", field="client_key")
-
-
-def is_loopback(host: str) -> bool:
-    """This machine, by name (RFC 6761 §6.3) or by address. No name is looked up."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _foreign(settings: RelaySettings, own: Collection[str], why: str) -> Iterator[Invalid]:
@@ -66,6 +60,7 @@ def _smtp(settings: RelaySettings) -> Iterator[Invalid]:
     yield from _transport(settings)
     yield from _trust(settings)
     yield from _sign_in(settings)
+    yield from token_contradictions(settings)
     yield from _proxy(settings)
 
 
@@ -129,18 +124,25 @@ def _sign_in(settings: RelaySettings) -> Iterator[Invalid]:
                     field=name,
                 )
         return
+    if settings.auth is Auth.PASSWORD:
+        yield from _password(settings)
+    if settings.tls is TlsMode.NONE and not _stays_here(settings):
+        what = "password" if settings.auth is Auth.PASSWORD else "access token"
+        yield Invalid(
+            f"the {what} would cross the network in the clear: set tls to implicit or"
+            " starttls. Only a server on this machine may do without",
+            field="tls",
+        )
+
+
+def _password(settings: RelaySettings) -> Iterator[Invalid]:
     if settings.username is None:
         yield Invalid("enter the user name, or set auth to none", field="username")
     if settings.mechanism in _TOKENS:
         yield Invalid(
-            f"{settings.mechanism.value} takes a token, not a password. Leave it out",
+            f"{settings.mechanism.value} takes a token, not a password. Leave it out, or set auth"
+            " to oauth2",
             field="mechanism",
-        )
-    if settings.tls is TlsMode.NONE and not _stays_here(settings):
-        yield Invalid(
-            "the password would cross the network in the clear: set tls to implicit or"
-            " starttls. Only a server on this machine may do without",
-            field="tls",
         )
 
 

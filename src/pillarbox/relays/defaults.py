@@ -14,6 +14,7 @@ from typing import Any
 from pillarbox.relays import presets
 from pillarbox.relays.presets import Login, Preset
 from pillarbox.relays.relay import Auth, RelayKind, RelaySettings, attribute
+from pillarbox.relays.token_fields import follow, says_oauth2
 from pillarbox.smtp.endpoint import TlsMode
 
 TLS_OF_PORT = {
@@ -70,7 +71,8 @@ def settle(
     settled = replace(settled, **_transport(settled, given, blank, unknown))
     if "auth" not in given and settled.kind is RelayKind.SMTP:
         settled = replace(settled, auth=_auth(settled, given, blank, signs_in=signs_in))
-    return replace(settled, **_identity(settled, given), **_without_proxy(given))
+    settled = replace(settled, **_identity(settled, given), **_without_proxy(given))
+    return replace(settled, **follow(settled, given))
 
 
 def _base(given: Mapping[str, Any], current: RelaySettings | None) -> RelaySettings:
@@ -154,7 +156,9 @@ def _port_for(settled: RelaySettings) -> int:
 def _auth(
     settled: RelaySettings, given: Mapping[str, Any], blank: frozenset[str], *, signs_in: bool
 ) -> Auth:
-    """Somebody signs in as soon as a user name or a password is given."""
+    """Somebody signs in as soon as a user name, a password or a client is given."""
+    if says_oauth2(given) or (settled.auth is Auth.OAUTH2 and not signs_in and "auth" not in blank):
+        return Auth.OAUTH2
     if signs_in or given.get("username"):
         return Auth.PASSWORD
     if "auth" in blank:
@@ -174,7 +178,7 @@ def _identity(settled: RelaySettings, given: Mapping[str, Any]) -> dict[str, Any
 def _login_is_address(settled: RelaySettings) -> bool:
     preset = presets.get(settled.preset)
     by_address = preset is not None and preset.login is Login.ADDRESS
-    return by_address and settled.auth is Auth.PASSWORD
+    return by_address and settled.auth is not Auth.NONE
 
 
 def _without_proxy(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pillarbox.relays.certificates import describe
 from pillarbox.relays.change import Keep, SecretChange
 from pillarbox.relays.relay import RelaySettings, Slot, json_name
 
-_PEM = frozenset({"authorities", "client_certificate"})
+_PEM = frozenset({"authorities", "client_certificate", "signing_certificate"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from pillarbox.base.errors import Invalid
 from pillarbox.base.json_type import type_name
 from pillarbox.mail.header import Header
 from pillarbox.mail.mailbox import Mailbox
+from pillarbox.oauth.client import Authentication, Grant
 from pillarbox.relays import presets
 from pillarbox.relays.addresses import read_address, read_addresses, read_places
 from pillarbox.relays.certificates import (
@@ -31,6 +32,7 @@ from pillarbox.relays.certificates import (
 from pillarbox.relays.ehlo import is_host_name
 from pillarbox.relays.relay import Auth, OtherSenders, RelayKind
 from pillarbox.relays.tables import MAX_NAME
+from pillarbox.relays.token_fields import TOKEN_READERS
 from pillarbox.smtp.endpoint import Mechanism, ProxyKind, TlsMode
 
 Reader = Callable[[Any], Any]
@@ -296,7 +298,7 @@ READERS: dict[str, Reader] = {
     "host": read_host,
     "port": read_port,
     "tls": one_of(TlsMode, _NOT_A_TLS_MODE),
-    "auth": one_of(Auth, {"oauth2": "signing in with OAuth 2.0 is not available yet"}),
+    "auth": one_of(Auth, {"oauth": "this is called oauth2", "xoauth2": "this is called oauth2"}),
     "username": read_line,
     "mechanism": one_of(Mechanism),
     "from": read_mailbox,
@@ -329,4 +331,11 @@ READERS: dict[str, Reader] = {
     "messages_per_connection": whole(1, 100_000),
     "connection_age_seconds": whole(5, 3600),
     "directory": read_directory,
+    "grant": one_of(Grant),
+    "client_id": read_line,
+    "client_authentication": one_of(Authentication),
+    "subject": read_line,
+    "key_id": read_line,
+    "signing_certificate": read_pem,
+    **TOKEN_READERS,
 }

@@ -25,6 +25,7 @@ from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
+from pillarbox.relays.consent_loss import forget_tokens, let_go
 from pillarbox.relays.defaults import WHO_WE_ARE
 from pillarbox.relays.difference import difference, dropped_secrets, explained
 from pillarbox.relays.history import Edition, editions, undo_problems, without
@@ -178,6 +179,7 @@ class Registry(Roster):
         )
 
         def store(connection: Connection) -> dict[str, Relay]:
+            told = fields + let_go(connection, old, new, decision.change)
             renamed = update(relays).where(relays.c.id == old.id, relays.c.version == old.version)
             values = {"version": new.version, "name": new.name}
             refuse_taken_name(connection, new)
@@ -186,7 +188,7 @@ class Registry(Roster):
             if not _MANNERS.issuperset(fields):
                 suspension.resume(connection, old.id, new.name, new.changed_at)
                 pacing.forget(connection, old.id)
-            return store_version(connection, new, decision, event)
+            return store_version(connection, new, decision, replace(event, fields=told))
 
         self._known = await self._database.write(store)
         return self._known[old.id]
@@ -209,6 +211,7 @@ class Registry(Roster):
             gone = connection.execute(delete(relays).where(relays.c.id == relay.id, unless_default))
             if not gone.rowcount:
                 raise Conflict("somebody made this the default relay, or removed it, just now")
+            forget_tokens(connection, relay.id)
             control.hold_of_relay(connection, relay.id, principal, now)
             journal.write(connection, [(now, event)])
             return all_relays(connection)

@@ -17,6 +17,7 @@ from pillarbox.base.errors import Unusable
 from pillarbox.base.secret import Secret
 from pillarbox.mail.address import Address
 from pillarbox.mail.mailbox import Mailbox
+from pillarbox.oauth.client import Authentication, Grant
 from pillarbox.relays.ehlo import FALLBACK_EHLO_NAME
 from pillarbox.smtp.endpoint import (
     Credentials,
@@ -40,15 +41,11 @@ class RelayKind(Enum):
 
 
 class Auth(Enum):
-    """
-    How we say who we are.
-
-    Signing in with a grant (OAuth 2.0) will be a third one, with its own slots and its
-    token URL in the binding. Until it exists it is not offered.
-    """
+    """How we say who we are."""
 
     NONE = "none"
     PASSWORD = "password"  # noqa: S105 - the name of the method, not a password
+    OAUTH2 = "oauth2"  # with access tokens: see token_fields.py
 
 
 class Slot(StrEnum):
@@ -57,6 +54,8 @@ class Slot(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of the slot
     PROXY_PASSWORD = "proxy_password"  # noqa: S105 - the name of the slot
     CLIENT_KEY = "client_key"  # PEM
+    CLIENT_SECRET = "client_secret"  # noqa: S105 - the name of the slot
+    SIGNING_KEY = "signing_key"  # PEM; signs assertions for the token endpoint
 
 
 class OtherSenders(Enum):
@@ -73,6 +72,8 @@ class Secrets:
     password: Secret | None = None
     proxy_password: Secret | None = None
     client_key: Secret | None = None
+    client_secret: Secret | None = None
+    signing_key: Secret | None = None
 
 
 _RFC = Deadlines()
@@ -97,6 +98,23 @@ class RelaySettings:
     auth: Auth = Auth.NONE
     username: str | None = None
     mechanism: Mechanism | None = None  # None: the strongest one that is offered
+
+    provider: str | None = None  # who gives tokens: an id of oauth/providers.toml
+    grant: Grant | None = None
+    client_id: str | None = None
+    client_authentication: Authentication | None = None  # None: as the provider has it
+    client_secret_expires_on: str | None = None  # a day, to be warned before it
+    tenant_id: str | None = None
+    authorize_url: str | None = None
+    token_url: str | None = None
+    device_url: str | None = None
+    revocation_url: str | None = None
+    issuer: str | None = None
+    scopes: str | None = None  # with spaces; None: those that the provider wants for mail
+    authorize_parameters: tuple[tuple[str, str], ...] = ()
+    subject: str | None = None  # whom a service account acts for; None: username
+    key_id: str | None = None
+    signing_certificate: str | None = None
 
     from_: Mailbox | None = None
     reply_to: Mailbox | None = None
@@ -174,6 +192,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "tls": TlsMode,
     "auth": Auth,
     "mechanism": Mechanism,
+    "grant": Grant,
+    "client_authentication": Authentication,
     "proxy_kind": ProxyKind,
     "from": Mailbox.parse,
     "reply_to": Mailbox.parse,
@@ -182,6 +202,7 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "other_senders": OtherSenders,
     "bcc": tuple,
     "recipients": tuple,
+    "authorize_parameters": lambda parameters: tuple(parameters.items()),
 }
 
 
@@ -233,10 +254,22 @@ def usual_reverse_path(settings: RelaySettings) -> Address | None:
     return settings.from_.address if settings.from_ else None
 
 
-def credentials(settings: RelaySettings, secrets: Secrets) -> Credentials | None:
-    """Who we are there; None where nobody asks. Raises Unusable when the password is gone."""
+def credentials(
+    settings: RelaySettings, secrets: Secrets, token: Secret | None = None
+) -> Credentials | None:
+    """
+    Who we are there; None where nobody asks. token is the access token of auth oauth2.
+
+    Raises Unusable when the password is gone, or no token came along.
+    """
     if settings.auth is Auth.NONE:
         return None
+    if settings.auth is Auth.OAUTH2:
+        if settings.username is None or token is None:
+            raise Unusable("this relay has no access token. Connect it")
+        return Credentials(
+            username=settings.username, secret=token, is_token=True, mechanism=settings.mechanism
+        )
     if settings.username is None or secrets.password is None:
         raise Unusable("this relay has no password. Enter it again")
     return Credentials(

@@ -6,22 +6,14 @@ Never the mail's fault: the relay rests or waits for a person, and its mail wait
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pillarbox.mail.outcome import Blame
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage
+from pillarbox.oauth.troubles import NoToken, TokenRefusal
 from pillarbox.relays.catalogue import Entry, group, pattern
 from pillarbox.relays.classify import KINDS, REST, Suspends, Verdict
+from pillarbox.relays.suspension import Trouble
+from pillarbox.relays.versions import Relay
 
 _LONGEST = 2000  # characters looked at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefusal:
-    """status is HTTP's; error and description are the endpoint's own, None where it sent none."""
-
-    status: int
-    error: str | None = None
-    description: str | None = None
 
 
 def classify_token(refusal: TokenRefusal) -> Verdict:
@@ -30,7 +22,7 @@ def classify_token(refusal: TokenRefusal) -> Verdict:
 
     The numbers in Microsoft's descriptions give advice only: they may change.
     """
-    entry = next(entry for entry in group("token") if _is_meant(entry, refusal))
+    entry = _entry(refusal)
     kind = KINDS[entry["kind"]]
     suspends = Suspends.REST if kind.suspends is Suspends.NO else kind.suspends
     return Verdict(
@@ -44,6 +36,39 @@ def classify_token(refusal: TokenRefusal) -> Verdict:
         cause=entry["cause"],
         fix=entry["fix"],
     )
+
+
+def trouble_of(relay: Relay, refusal: TokenRefusal) -> Trouble:
+    """The rest that it means for the relay."""
+    verdict = classify_token(refusal)
+    return Trouble(
+        relay_id=relay.id,
+        relay_version=relay.version,
+        relay_name=relay.name,
+        needs_person=verdict.suspends is Suspends.PERSON,
+        cause=verdict.cause,
+        advice=verdict.advice,
+    )
+
+
+def without_token(missing: NoToken) -> Failed:
+    """The relay's trouble, in the catalogue's words; never the mail's."""
+    known_as = classify_token(missing.refusal).advice
+    lost = Lost(Loss.NO_TOKEN, missing.refusal.said, known_as)
+    return Failed(Stage.TOKEN, Blame.RELAY, permanent=False, answer=lost)
+
+
+def in_words(error: NoToken) -> str:
+    """Why there is no token and what to do, with the evidence."""
+    verdict = classify_token(error.refusal)
+    return f"{verdict.cause} {verdict.fix} ({error.refusal.said})"
+
+
+def _entry(refusal: TokenRefusal) -> Entry:
+    if refusal.fault is not None:
+        fault = refusal.fault.value
+        return next(entry for entry in group("no_token") if entry["fault"] == fault)
+    return next(entry for entry in group("token") if _is_meant(entry, refusal))
 
 
 def _is_meant(entry: Entry, refusal: TokenRefusal) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, insert, select, update
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event
+from pillarbox.oauth import grants
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
 from pillarbox.relays.change import Clear, RelayChange, Replace
@@ -74,7 +75,8 @@ class Decision:
 
 def has_secrets(connection: Connection) -> bool:
     """Whether any relay has a secret that only the key file opens."""
-    return any(connection.scalars(select(relay_versions.c.secrets)))
+    has_tokens = bool(grants.grants(connection))
+    return has_tokens or any(connection.scalars(select(relay_versions.c.secrets)))
 
 
 def refuse_taken_name(connection: Connection, relay: Relay) -> None:

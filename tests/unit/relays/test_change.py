@@ -220,8 +220,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("tls", "TLS", "two things"),
     ("tls", "auto", "no “auto”"),
     ("tls", True, "starttls"),
-    ("auth", "oauth2", "not available yet"),
-    ("auth", "plain", "none, password"),
+    ("auth", "xoauth2", "called oauth2"),
+    ("auth", "plain", "none, password, oauth2"),
     ("kind", "sendmail", "smtp, sandbox, pickup"),
     ("mechanism", "NTLM", "SCRAM-SHA-256"),
     ("mechanism", "XOAUTH2", "takes a token"),
@@ -347,9 +347,9 @@ def test_secrets_are_kept_replaced_or_cleared() -> None:
     """Absent keeps, null clears, text replaces."""
     change = RelayChange.read({"password": "new", "proxy_password": None})
     assert change.secrets == {
+        **dict.fromkeys(Slot, Keep()),
         Slot.PASSWORD: Replace(Secret("new")),
         Slot.PROXY_PASSWORD: Clear(),
-        Slot.CLIENT_KEY: Keep(),
     }
 
 

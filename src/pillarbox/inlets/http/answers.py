@@ -17,6 +17,7 @@ from pillarbox.inlets.http.advice import advice
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.login import Headers
+from pillarbox.inlets.http.relay_schemas import RelayShown, RelayStatus
 from pillarbox.inlets.http.report_schemas import ReportShown
 from pillarbox.inlets.http.schemas import (
     AttemptShown,
@@ -25,8 +26,6 @@ from pillarbox.inlets.http.schemas import (
     KeyShown,
     MessageBrief,
     MessageShown,
-    RelayShown,
-    RelayStatus,
     SessionShown,
 )
 from pillarbox.journal.journal import Entry

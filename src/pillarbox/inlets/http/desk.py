@@ -17,6 +17,7 @@ from pillarbox.delivery.tally import SessionTally
 from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.queue.depth import Depth
 from pillarbox.queue.queue import Queue
+from pillarbox.relays.connecting import Connecting
 from pillarbox.relays.registry import Registry
 
 
@@ -36,6 +37,7 @@ class Desk:
     keys: Keys
     acceptance: Acceptance
     diagnosis: Diagnosis
+    connecting: Connecting
     database: Database
     operator_token: Secret
     is_ready: Callable[[], bool]

@@ -27,10 +27,11 @@ from pillarbox.inlets.http.body import KEPT
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.login import Headers, is_from_this_machine, principal
 from pillarbox.inlets.http.problems import Busy, Misdirected, respond, respond_plain
+from pillarbox.relays.connecting import CALLBACK_PATH
 
 MAX_ACTIVE = 256  # requests being answered at one moment
 
-OPEN = frozenset({"/livez", "/readyz", "/docs", "/v1/openapi.json"})
+OPEN = frozenset({"/livez", "/readyz", "/docs", "/v1/openapi.json", CALLBACK_PATH})
 _OPEN_FOLDER = "/static/"
 _API = "/v1/"
 _METRICS = "/metrics"

@@ -19,6 +19,7 @@ from pillarbox.inlets.http.api import (
     batch,
     certificates,
     changes,
+    consent,
     events,
     health,
     keys,
@@ -33,6 +34,7 @@ from pillarbox.inlets.http.api import (
 from pillarbox.inlets.http.body import Intake
 from pillarbox.inlets.http.connection import Connection
 from pillarbox.inlets.http.console import captured, message, overview
+from pillarbox.inlets.http.console import consent as consent_page
 from pillarbox.inlets.http.console import relays as relay_page
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.express import PATH
@@ -45,6 +47,7 @@ _API = (
     changes,
     certificates,
     relays,
+    consent,
     versions,
     routes,
     keys,
@@ -54,7 +57,7 @@ _API = (
     health,
     metrics,
 )
-_PAGES = (overview, message, captured, relay_page, docs, static)
+_PAGES = (overview, message, captured, relay_page, consent_page, docs, static)
 _ROUTES = (*_API, *_PAGES)
 
 _BACKLOG = 512

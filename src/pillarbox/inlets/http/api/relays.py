@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from pillarbox.accept.submission import Submission
 from pillarbox.base.errors import Rejected
-from pillarbox.inlets.http import report_schemas, schemas
+from pillarbox.inlets.http import relay_schemas, report_schemas, schemas
 from pillarbox.inlets.http.answers import (
     answer,
     desk_of,
@@ -56,7 +56,7 @@ async def relays(request: Request) -> Response:
     status_code=201,
     response_class=Response,
     openapi_extra=takes(RELAY_SCHEMA),
-    responses={201: {"model": schemas.RelayShown}, **problems(409, body=True)},
+    responses={201: {"model": relay_schemas.RelayShown}, **problems(409, body=True)},
 )
 async def add_relay(request: Request) -> Response:
     """A new relay. It is untested until it has been diagnosed."""
@@ -102,7 +102,7 @@ async def propose_settings(request: Request) -> Response:
 @router.get(
     "/{relay}",
     response_class=Response,
-    responses={200: {"model": schemas.RelayShown}, **problems(404, 422)},
+    responses={200: {"model": relay_schemas.RelayShown}, **problems(404, 422)},
 )
 async def relay(request: Request, relay: str) -> Response:
     """One relay, by id or name."""
@@ -113,7 +113,7 @@ async def relay(request: Request, relay: str) -> Response:
     "/{relay}",
     response_class=Response,
     openapi_extra=takes(PATCH_SCHEMA),
-    responses={200: {"model": schemas.RelayShown}, **problems(404, 409, body=True)},
+    responses={200: {"model": relay_schemas.RelayShown}, **problems(404, 409, body=True)},
 )
 async def change_relay(request: Request, relay: str) -> Response:
     """
@@ -143,7 +143,7 @@ async def remove_relay(request: Request, relay: str) -> Response:
 @router.post(
     "/{relay}/resume",
     response_class=Response,
-    responses={200: {"model": schemas.RelayShown}, **problems(404, 422)},
+    responses={200: {"model": relay_schemas.RelayShown}, **problems(404, 422)},
 )
 async def resume_relay(request: Request, relay: str) -> Response:
     """

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from pillarbox.base.errors import Invalid
-from pillarbox.inlets.http import schemas
+from pillarbox.inlets.http import relay_schemas
 from pillarbox.inlets.http.answers import (
     answer,
     desk_of,
@@ -96,7 +96,7 @@ async def version(request: Request, relay: str, version: str) -> Response:
     "/{version}/undo",
     response_class=Response,
     openapi_extra=takes(UNDO_SCHEMA, required=False),
-    responses={200: {"model": schemas.RelayShown}, **problems(404, 409, body=True)},
+    responses={200: {"model": relay_schemas.RelayShown}, **problems(404, 409, body=True)},
 )
 async def undo(request: Request, relay: str, version: str) -> Response:
     """

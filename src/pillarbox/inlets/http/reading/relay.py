@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from pillarbox.base.errors import Invalid, Rejected
@@ -10,6 +11,7 @@ from pillarbox.inlets.http.body import Parsed, pointer
 from pillarbox.inlets.http.reading.fields import NAME, Field, Json, object_of, read_flag
 from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
+from pillarbox.oauth.client import Authentication, Grant
 from pillarbox.relays.change import PASSPHRASE, RelayChange
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import Auth, OtherSenders, RelayKind, Slot
@@ -23,6 +25,8 @@ _CHOICES: dict[str, Any] = {
     "tls": TlsMode,
     "auth": Auth,
     "mechanism": Mechanism,
+    "grant": Grant,
+    "client_authentication": Authentication,
     "proxy_kind": ProxyKind,
     "other_senders": OtherSenders,
 }
@@ -37,7 +41,7 @@ def _schema(name: str) -> Json:
         return {"enum": [each.value for each in _CHOICES[name]] + [None]}
     if name in ("senders", "bcc", "recipients"):
         return {"anyOf": [{"type": "array", "items": {"type": "string"}}, _WORDS]}
-    if name == "headers":
+    if name in ("headers", "authorize_parameters"):
         return {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
     if name.endswith(("port", "_octets", "_connections", "_connection", "_minute", "_seconds")):
         return {"type": ["number", "string", "null"]}
@@ -55,6 +59,13 @@ RELAY_SCHEMA: Json = {
 }
 PATCH_SCHEMA: Json = RELAY_SCHEMA | {
     "properties": _SETTINGS
+    | {
+        "consent": {
+            "type": ["null", "string"],
+            "maxLength": 0,
+            "description": "Null drops the consent there is: say it with a change that costs it.",
+        }
+    }
     | {"version": {"type": "integer", "minimum": 1, "description": "Refuse if it is another."}}
 }
 UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
@@ -137,7 +148,7 @@ def read_change(fields: Json, faults: list[Invalid]) -> RelayChange:
     """The change with everything that was wrong before it, so that all is told at once."""
     change = RelayChange.read(fields)
     own = [Invalid(str(each), field=_shown(each.field)) for each in change.faults]
-    return RelayChange(change.name, change.values, change.secrets, (*faults, *own))
+    return replace(change, faults=(*faults, *own))
 
 
 def read_probe(parsed: Parsed) -> tuple[RelayChange, Address | None]:

@@ -14,6 +14,7 @@ def upgrade() -> None:
     _journal()
     _relays()
     _access()
+    _oauth()
 
 
 def _queue() -> None:
@@ -310,4 +311,46 @@ def _access() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="api_keys_key"),
+    )
+
+
+def _oauth() -> None:
+    op.create_table(
+        "oauth_grants",
+        sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("bound_to", sa.String(length=64), nullable=False),
+        sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
+        sa.Column("access_token", sa.LargeBinary(), nullable=True),
+        sa.Column("access_expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("access_refresh_at", sa.BigInteger(), nullable=True),
+        sa.Column("refresh_expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("refreshed_at", sa.BigInteger(), nullable=True),
+        sa.Column("connected_at", sa.BigInteger(), nullable=False),
+        sa.Column("principal", sa.String(length=80), nullable=False),
+        sa.Column("account", sa.Text(), nullable=True),
+        sa.Column("scopes", sa.Text(), nullable=True),
+        sa.Column("refusal", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("failed_at", sa.BigInteger(), nullable=True),
+        sa.Column("is_broken", sa.Boolean(), nullable=False),
+        sa.Column("warned_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_holder", sa.String(length=40), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("relay_id", name="oauth_grants_key"),
+    )
+    op.create_table(
+        "oauth_consents",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("relay_id", sa.String(length=40), nullable=False),
+        sa.Column("bound_to", sa.String(length=64), nullable=False),
+        sa.Column("principal", sa.String(length=80), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("redirect_uri", sa.Text(), nullable=True),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("user_code", sa.Text(), nullable=True),
+        sa.Column("verification_uri", sa.Text(), nullable=True),
+        sa.Column("interval_seconds", sa.Integer(), nullable=True),
+        sa.Column("ask_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("digest", name="oauth_consents_key"),
+        sa.UniqueConstraint("relay_id", name="oauth_consents_one_relay_id"),
     )
