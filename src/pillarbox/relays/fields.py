@@ -60,6 +60,8 @@ _LONGEST_PEM = 65_536  # characters
 
 def read_name(raw: object) -> str:
     name = read_line(raw)
+    if not name:
+        raise Invalid("give the relay a name")
     if len(name) > MAX_NAME:
         raise Invalid(f"a name has at most {MAX_NAME} characters")
     return name
