@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -33,16 +34,21 @@ def tally() -> Tally:
 
     def write(fault: str, **counts: float | str) -> None:
         print(fault, counts)
-        if _RESULTS:
-            with Path(_RESULTS).open("a") as results:
-                results.write(json.dumps({"fault": fault} | counts) + "\n")
+        _note({"fault": fault} | counts)
 
     return write
 
 
+def _note(row: Mapping[str, float | str]) -> None:
+    if _RESULTS:
+        with Path(_RESULTS).open("a") as results:
+            results.write(json.dumps(row) + "\n")
+
+
 @pytest.fixture
-def chance() -> random.Random:
+def chance(request: pytest.FixtureRequest) -> random.Random:
     """Of which the seed is printed."""
     seed = int(os.environ.get("FAULTS_SEED", time.time_ns() % 10**9))
     print(f"FAULTS_SEED={seed}")
+    _note({"seed": seed, "test": request.node.name})
     return random.Random(seed)

@@ -11,7 +11,7 @@ import pytest
 
 from support.checker import AcceptedLedger, check, settled
 from support.fleet import fleet
-from support.laboratory import Size, Tally
+from support.laboratory import Size, Tally, some_slow
 from support.ledger_relay import Options, ledger_relay
 from support.senders import Senders, sending
 from support.waiting import until
@@ -46,7 +46,7 @@ def test_any_worker_may_be_killed_at_any_moment(
     ):
         key = ships.add_relay(relay, "--set", f"max_connections={8 * _WORKERS}")
         ledger = AcceptedLedger(tmp_path / "accepted.jsonl")
-        with sending(Senders(ships.front, key, ledger, recipient=_address)) as senders:
+        with sending(Senders(ships.front, key, ledger, recipient=some_slow)) as senders:
             for _ in range(kills):
                 pause.wait(chance.uniform(0.1, 0.5) if kills < 100 else chance.uniform(0.2, 1.2))
                 worker = chance.choice(ships.workers)
@@ -64,8 +64,3 @@ def test_any_worker_may_be_killed_at_any_moment(
     assert found.duplicates == found.explained <= 8 * kills
     assert took <= _DONE_SECONDS
     tally("F1", kills=kills, workers=_WORKERS, **found.counts, done_seconds=round(took))
-
-
-def _address(number: int) -> str:
-    """Every fourth takes long to say that it has the message: that is when a kill hurts."""
-    return f"slow-100-{number}@kunde.test" if number % 4 == 0 else f"user{number}@kunde.test"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from support.checker import AcceptedLedger
 from support.ledger_relay import LedgerRelay
 from support.program import Program
 
@@ -18,3 +19,38 @@ def add_relay(box: Program, relay: LedgerRelay, *settings: str) -> None:
     where = ("--host", "127.0.0.1", "--port", str(relay.port), "--tls", "none", "--default")
     added = box.run("relay", "add", "ledger", *where, *settings)
     assert added.returncode == 0, added.stderr
+
+
+def some_slow(number: int) -> str:
+    """Every fourth takes long to say that it has the message: that is when a kill hurts."""
+    return f"slow-100-{number}@kunde.test" if number % 4 == 0 else f"user{number}@kunde.test"
+
+
+def hand_over(
+    box: Program,
+    key: str,
+    ledger: AcceptedLedger,
+    count: int,
+    *,
+    prefix: str = "item",
+    **fields: str,
+) -> None:
+    """So many messages, a hundred at a time. Each is in the ledger when it is acknowledged."""
+    for start in range(0, count, 100):
+        names = [f"{prefix}-{number}" for number in range(start, min(start + 100, count))]
+        items = [
+            {
+                "from": "shop@shop.test",
+                "to": f"{name}@kunde.test",
+                "subject": name,
+                "text": "Grüße\n.\n" * 40,
+                "idempotency_key": name,
+                **fields,
+            }
+            for name in names
+        ]
+        told = box.ask("POST", "/v1/messages/batch", {"messages": items}, key=key)
+        assert told.status == 200, told.body
+        for name, each in zip(names, told.body["data"], strict=True):
+            assert each["status"] == 202, each
+            ledger.append(name, each["message"]["id"])
