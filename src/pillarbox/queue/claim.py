@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import compress, groupby
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Integer,
     String,
     bindparam,
-    exists,
     false,
     func,
     literal_column,
@@ -31,6 +30,8 @@ from pillarbox.base.db.rows import microseconds
 from pillarbox.base.db.schema import Moment, moment
 from pillarbox.mail.address import Address
 from pillarbox.mail.envelope import Envelope
+from pillarbox.queue import lanes
+from pillarbox.queue.lanes import Turns
 from pillarbox.queue.message import Claim, ClaimedDelivery
 from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.streams import STREAMS
@@ -48,15 +49,15 @@ _SENDING: ColumnElement[str] = literal_column(f"'{DeliveryState.SENDING.value}'"
 _at = bindparam("at", type_=BigInteger)
 _until = bindparam("until", type_=BigInteger)
 _wanted_relay = bindparam("wanted_relay", type_=String())
-_wanted_priority = bindparam("wanted_priority", type_=Integer())
 _is_due = (
     _columns.relay_id == _wanted_relay,
-    _columns.priority == _wanted_priority,
+    _columns.priority == bindparam("wanted_priority", type_=Integer()),
+    _columns.lane == bindparam("wanted_lane", type_=Integer()),
     _columns.due_at.is_not(None),
     _columns.due_at <= _at,
 )
 _is_alive = _columns.expires_at > _at
-_HAS_DUE = Direct(lambda _: select(exists().where(*_is_due)))
+_STANDING = Direct(lambda _: lanes.standing())
 # Who claims holds the message's row for that moment: of two processes, one gets all of its
 # recipients and the other none of them.
 _pick = (
@@ -73,7 +74,6 @@ _lease = (
     update(deliveries)
     .where(
         _columns.relay_id == _wanted_relay,
-        _columns.priority == _wanted_priority,
         func.coalesce(_columns.due_at, _until) <= _at,
         func.coalesce(_columns.expires_at, _at) > _at,
     )
@@ -109,7 +109,7 @@ _LEASE_LISTED = Direct(
     lambda ids: _lease.where(_columns.message_id.in_(ids), _is_listed, _is_certain),
     listed="messages",
 )
-_HAS_LISTED = Direct(lambda _: select(exists().where(*_is_due, _is_listed, _is_certain)))
+_STANDING_LISTED = Direct(lambda _: lanes.standing(is_listed=True))
 _NEXT_LIST = select(func.min(_columns.stand_ins)).where(
     _columns.relay_id == _wanted_relay,
     _columns.due_at.is_not(None),
@@ -165,13 +165,14 @@ _RENEW = (
 class ClaimRequest:
     """
     How many messages of which relay a worker can take now. With stand_ins, those that have
-    exactly these: another relay takes them in its stead.
+    exactly these: another relay takes them in its stead. turns remembers whose turn it is.
     """
 
     relay_id: str
     limit: int
     now: datetime
     stand_ins: str | None = None
+    turns: Turns = field(default_factory=Turns)
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest]) -> list[list[Claim]]:
@@ -236,43 +237,47 @@ def _lists(connection: Connection, relay_id: str) -> Iterator[str]:
 def _has_due(
     connection: Connection, relay_id: str, now: datetime, stand_ins: str | None = None
 ) -> bool:
-    asked: dict[str, Any] = {"wanted_relay": relay_id, "at": microseconds(now)}
-    query = _HAS_DUE
-    if stand_ins is not None:
-        asked, query = asked | {"wanted_list": stand_ins}, _HAS_LISTED
-    for stream in STREAMS.values():
-        [(is_due,)] = query.rows(connection, asked | {"wanted_priority": stream.priority})
-        if is_due:
-            return True
-    return False
+    return bool(_standing(connection, ClaimRequest(relay_id, 1, now, stand_ins), most=1))
+
+
+def _standing(
+    connection: Connection, request: ClaimRequest, *, most: int = lanes.MOST
+) -> list[tuple[int, int]]:
+    """Priority and lane of what is due, in the order of their turns."""
+    asked = _asked(request) | request.turns.after(request.relay_id) | {"most": most}
+    query = _STANDING if request.stand_ins is None else _STANDING_LISTED
+    return [(priority, lane) for priority, lane in query.rows(connection, asked)]
+
+
+def _asked(request: ClaimRequest) -> dict[str, Any]:
+    asked = {"wanted_relay": request.relay_id, "at": microseconds(request.now)}
+    return asked if request.stand_ins is None else asked | {"wanted_list": request.stand_ins}
 
 
 def _claim(connection: Connection, request: ClaimRequest) -> list[Claim]:
-    leased: list[_Leased] = []
-    for stream in sorted(STREAMS.values(), key=lambda each: each.priority):
-        if len(leased) < request.limit:
-            leased += _take(connection, request, stream.priority, request.limit - len(leased))
-    return list(_claims(connection, leased, request.now)) if leased else []
-
-
-def _take(
-    connection: Connection, request: ClaimRequest, priority: int, limit: int
-) -> Iterator[_Leased]:
     """All that is due of the next messages: recipients of one message travel together."""
-    asked = {
-        "wanted_relay": request.relay_id,
-        "wanted_priority": priority,
-        "at": microseconds(request.now),
-        "until": microseconds(request.now + LEASE),
-        "at_most": limit,
-    }
-    pick, lease = _PICK, _LEASE
-    if request.stand_ins is not None:
-        asked, pick, lease = asked | {"wanted_list": request.stand_ins}, _PICK_LISTED, _LEASE_LISTED
-    picked = [message_id for (message_id,) in pick.rows(connection, asked)]
-    if picked:
-        rows = lease.rows(connection, asked | {"messages": list(dict.fromkeys(picked))})
-        yield from map(_Leased._make, rows)
+    picked = list(_picked(connection, request))
+    if not picked:
+        return []
+    lease = _LEASE if request.stand_ins is None else _LEASE_LISTED
+    until = microseconds(request.now + LEASE)
+    rows = lease.rows(connection, _asked(request) | {"until": until, "messages": picked})
+    return list(_claims(connection, list(map(_Leased._make, rows)), request.now)) if rows else []
+
+
+def _picked(connection: Connection, request: ClaimRequest) -> Iterator[str]:
+    """The ids of the next messages: urgent ones first, and of those each lane its share."""
+    pick = _PICK if request.stand_ins is None else _PICK_LISTED
+    asked, room = _asked(request), request.limit
+    for priority, lane, lanes_left in lanes.served(_standing(connection, request)):
+        share = lanes.share(request.limit, room, lanes_left)
+        place = {"wanted_priority": priority, "wanted_lane": lane, "at_most": share}
+        found = dict.fromkeys(each for (each,) in pick.rows(connection, asked | place))
+        request.turns.serve(request.relay_id, priority, lane)
+        yield from found
+        room -= len(found)
+        if room <= 0:
+            return
 
 
 class _Leased(NamedTuple):

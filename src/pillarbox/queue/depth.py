@@ -16,14 +16,16 @@ from sqlalchemy import Connection, func, select
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
+from pillarbox.queue import lanes
+from pillarbox.queue.lanes import Turns
 from pillarbox.queue.state import FINAL, DeliveryState
-from pillarbox.queue.streams import STREAMS
 from pillarbox.queue.tables import deliveries
 
 _FRESH_SECONDS = 5.0
 _PATIENCE = 50  # a count is repeated when so many times its own duration has passed
 _OPEN = [state.value for state in DeliveryState if state not in FINAL]
 _columns = deliveries.c
+_DUE_SINCE = lanes.due_since()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +82,10 @@ def count_open(connection: Connection) -> dict[tuple[str, DeliveryState], int]:
 
 def due_since(connection: Connection, relay_ids: list[str], now: datetime) -> dict[str, datetime]:
     """Since when each relay has something due. Costs the same however much waits."""
-    found = {}
+    turns, found = Turns(), {}
     for relay_id in relay_ids:
-        moments = [
-            _first_due(connection, relay_id, each.priority, now) for each in STREAMS.values()
-        ]
-        due = [moment for moment in moments if moment is not None]
-        if due:
-            found[relay_id] = min(due)
+        asked = {"wanted_relay": relay_id, "at": now, **turns.after(relay_id)}
+        since: datetime | None = connection.scalar(_DUE_SINCE, asked)
+        if since is not None:
+            found[relay_id] = since
     return found
-
-
-def _first_due(
-    connection: Connection, relay_id: str, priority: int, now: datetime
-) -> datetime | None:
-    query = (
-        select(_columns.due_at)
-        .where(
-            _columns.relay_id == relay_id,
-            _columns.priority == priority,
-            _columns.due_at.is_not(None),
-            _columns.due_at <= now,
-        )
-        .order_by(_columns.due_at)
-        .limit(1)
-    )
-    moment: datetime | None = connection.scalar(query)
-    return moment

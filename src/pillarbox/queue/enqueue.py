@@ -13,6 +13,7 @@ from pillarbox.base.errors import Mismatch
 from pillarbox.journal import journal
 from pillarbox.journal.events import Event, MessageAccepted, MessageResent
 from pillarbox.queue import contents
+from pillarbox.queue.lanes import lane_of
 from pillarbox.queue.message import Idempotency, Parcel, Receipt
 from pillarbox.queue.tables import deliveries, idempotency_keys, messages
 
@@ -48,6 +49,7 @@ _DELIVERIES = Rows(
     "relay_id",
     "stand_ins",
     "priority",
+    "lane",
     "forward_path",
     "state",
     "due_at",
@@ -178,6 +180,7 @@ def _message_row(parcel: Parcel) -> tuple[Any, ...]:
 def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
     """For _DELIVERIES."""
     state, priority = parcel.first_state.value, parcel.stream.priority
+    lane = lane_of(parcel.principal)
     accepted_at, expires_at = microseconds(parcel.accepted_at), microseconds(parcel.expires_at)
     due_at = microseconds(parcel.send_at) if parcel.is_scheduled else accepted_at
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
@@ -189,6 +192,7 @@ def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
             destination.relay_id,
             destination.stand_ins,
             priority,
+            lane,
             str(forward_path),
             state,
             due_at,

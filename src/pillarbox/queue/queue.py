@@ -22,6 +22,7 @@ from pillarbox.queue import (
 )
 from pillarbox.queue.claim import ClaimRequest, Ticket
 from pillarbox.queue.control import Wish
+from pillarbox.queue.lanes import Turns
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
 from pillarbox.queue.record import Release
 from pillarbox.queue.retention import Retention
@@ -35,6 +36,7 @@ class Queue:
         self._database = database
         self._clock = clock
         self._bell = bell
+        self._turns = Turns()
         self.tally = Tally()
         """What this process has taken in and tried since it started."""
 
@@ -60,7 +62,7 @@ class Queue:
         The due deliveries of up to limit messages of a relay, leased to the caller; with
         stand_ins only those that have exactly these.
         """
-        request = ClaimRequest(relay_id, limit, self._clock.now(), stand_ins)
+        request = ClaimRequest(relay_id, limit, self._clock.now(), stand_ins, self._turns)
         return await self._database.share(claim.claim, request)
 
     def point_of_no_return(self, tickets: tuple[Ticket, ...]) -> asyncio.Future[bool]:

@@ -88,7 +88,7 @@ def _forget_messages(connection: Connection, before: datetime) -> int:
     return _drop(connection, messages.c.id, _bounded(connection.execute(old)))
 
 
-def _old(octets: ColumnElement[int], before: datetime) -> Select[tuple[str, int]]:
+def _old(octets: ColumnElement[int], before: datetime) -> Select[str, int]:
     return (
         select(messages.c.id, octets.label("octets"))
         .select_from(messages)

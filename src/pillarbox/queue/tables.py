@@ -63,6 +63,7 @@ deliveries = Table(
     Column("relay_id", String(40), nullable=False),
     Column("stand_ins", Text),  # ids of relays, in order, with commas between
     Column("priority", Integer, nullable=False),
+    Column("lane", Integer, nullable=False),  # whose turn it is: see lanes.py
     Column("forward_path", String(320), nullable=False),
     Column("state", String(12), nullable=False),
     Column("due_at", Moment),
@@ -133,6 +134,7 @@ Index(
     "deliveries_due",
     deliveries.c.relay_id,
     deliveries.c.priority,
+    deliveries.c.lane,
     deliveries.c.due_at,
     sqlite_where=_due,
     postgresql_where=_due,
@@ -143,6 +145,7 @@ Index(
     deliveries.c.relay_id,
     deliveries.c.stand_ins,
     deliveries.c.priority,
+    deliveries.c.lane,
     deliveries.c.due_at,
     sqlite_where=_has_stand_ins,
     postgresql_where=_has_stand_ins,

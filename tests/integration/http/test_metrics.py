@@ -84,9 +84,10 @@ async def test_a_long_queue_does_not_slow_a_scrape(counter: Counter) -> None:
     message = (await counter.ask("POST", "/v1/messages", HELLO)).json()["id"]
     copy = text(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
-        "INSERT INTO deliveries (id, message_id, relay_id, priority, forward_path, state, due_at, "
-        "expires_at, changed_at) SELECT 'x' || i, message_id, relay_id, priority, forward_path, "
-        "CASE i % 2 WHEN 0 THEN 'queued' ELSE 'relayed' END, CASE i % 2 WHEN 0 THEN due_at END, "
+        "INSERT INTO deliveries (id, message_id, relay_id, priority, lane, forward_path, state, "
+        "due_at, expires_at, changed_at) "
+        "SELECT 'x' || i, message_id, relay_id, priority, lane, forward_path, CASE i % 2 "
+        "WHEN 0 THEN 'queued' ELSE 'relayed' END, CASE i % 2 WHEN 0 THEN due_at END, "
         "expires_at, changed_at FROM deliveries, n WHERE message_id = :message"
     )
     await counter.desk.database.write(lambda each: each.execute(copy, {"message": message}))

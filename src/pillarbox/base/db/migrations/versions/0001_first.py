@@ -87,6 +87,7 @@ def _deliveries() -> None:
         sa.Column("relay_id", sa.String(length=40), nullable=False),
         sa.Column("stand_ins", sa.Text(), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("lane", sa.Integer(), nullable=False),
         sa.Column("forward_path", sa.String(length=320), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
@@ -110,7 +111,7 @@ def _deliveries() -> None:
     op.create_index(
         "deliveries_due",
         "deliveries",
-        ["relay_id", "priority", "due_at"],
+        ["relay_id", "priority", "lane", "due_at"],
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
@@ -118,7 +119,7 @@ def _deliveries() -> None:
     op.create_index(
         "deliveries_due_with_stand_ins",
         "deliveries",
-        ["relay_id", "stand_ins", "priority", "due_at"],
+        ["relay_id", "stand_ins", "priority", "lane", "due_at"],
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL AND stand_ins IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL AND stand_ins IS NOT NULL"),
