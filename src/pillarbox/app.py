@@ -48,7 +48,7 @@ from pillarbox.relays.sharing import Sharing
 from pillarbox.relays.upkeep import Upkeep
 from pillarbox.relays.versions import Relay, has_secrets
 
-_NOTICE_SECONDS = 1.0
+_LOOK_SECONDS = 10.0  # for what other processes changed, when no notice of it came
 
 PARTS = frozenset({"http", "worker"})
 _log = log.logger("app")
@@ -109,7 +109,7 @@ async def open_app(
             sessions=equipment.sessions,
         )
         if database.is_shared:
-            await stack.enter_async_context(_following(registry, keys, clock))
+            await stack.enter_async_context(_following(database, registry, keys))
         if deliver:
             alone = not database.is_shared
             await stack.enter_async_context(_delivering(supervisor, queue, clock, alone=alone))
@@ -229,12 +229,12 @@ async def _stop_on_failure(app: App, stopping: asyncio.Event) -> str:
 
 
 @asynccontextmanager
-async def _following(registry: Registry, keys: Keys, clock: Clock) -> AsyncIterator[None]:
-    """Notice, within a second or so, what other processes change in relays and keys."""
+async def _following(database: Database, registry: Registry, keys: Keys) -> AsyncIterator[None]:
+    """Notice what other processes change in relays and keys: at once, or a little later."""
 
     async def follow() -> None:
         while True:
-            await clock.sleep(_NOTICE_SECONDS)
+            await database.changes.wait(_LOOK_SECONDS)
             with contextlib.suppress(Unavailable):
                 await registry.refresh()
                 await keys.refresh()

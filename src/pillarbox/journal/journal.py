@@ -21,6 +21,7 @@ from sqlalchemy import (
     select,
 )
 
+from pillarbox.base.db.notice import CHANGES, ring_on_commit
 from pillarbox.base.db.pruning import drop_older
 from pillarbox.base.db.rows import Rows, as_json, microseconds
 from pillarbox.base.db.schema import Moment, metadata
@@ -48,6 +49,7 @@ Index(
 )
 Index("events_by_at", events.c.at)
 
+_ABOUT_MAIL = ("message.", "delivery.")
 _IN_FLIGHT = timedelta(seconds=15)  # longer than a transaction of ours may take
 
 LEAP = 1_000_000_000  # more events than happen between a backup and the loss
@@ -75,8 +77,14 @@ class Entry:
 
 
 def write(connection: Connection, happened: Sequence[tuple[datetime, Event]]) -> None:
-    """In the caller's transaction: a change and its event are committed together or not at all."""
+    """
+    In the caller's transaction: a change and its event are committed together or not at all.
+
+    What is not about mail is about settings: other processes are told to look at them.
+    """
     _EVENTS.store(connection, [_row(at, event) for at, event in happened])
+    if not all(event.name.startswith(_ABOUT_MAIL) for _, event in happened):
+        ring_on_commit(connection, CHANGES)
 
 
 def of_message(connection: Connection, message_id: str) -> list[Entry]:

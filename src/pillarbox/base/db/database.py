@@ -45,6 +45,11 @@ class Database(Protocol):
         ...
 
     @property
+    def changes(self) -> Bell:
+        """Rings for settings that were changed, by whomever."""
+        ...
+
+    @property
     def commits(self) -> Commits:
         """What was committed by this process."""
         ...

@@ -17,7 +17,7 @@ from pillarbox.base import log
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.clock import DatabaseClock
 from pillarbox.base.db.dsn import Dsn
-from pillarbox.base.db.notice import CHANNEL
+from pillarbox.base.db.notice import CHANGES, WORK
 from pillarbox.base.db.trouble import TROUBLE, words
 
 _MEASURE_SECONDS = 5.0
@@ -37,6 +37,7 @@ class Listener:
         self._clock = clock
         self._has_news = asyncio.Event()
         self.bell = Bell(self._has_news.set)
+        self.changes = Bell()
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -54,7 +55,8 @@ class Listener:
         connection = await self._dsn.connect(synchronous_commit="off")
         try:
             connection.add_termination_listener(lambda _: self._has_news.set())
-            await connection.add_listener(CHANNEL, self._heard)
+            await connection.add_listener(WORK, self._heard)
+            await connection.add_listener(CHANGES, self._heard)
             await self._measure(connection)
         except BaseException:
             connection.terminate()
@@ -63,7 +65,7 @@ class Listener:
 
     def _heard(self, connection: Any, sender: int, channel: str, payload: str) -> None:
         if sender != connection.get_server_pid():
-            self.bell.hear()
+            (self.changes if channel == CHANGES else self.bell).hear()
 
     async def _run(self, first: asyncpg.Connection) -> None:
         await self._serve_or_say_why(first)
@@ -71,7 +73,8 @@ class Listener:
             await self._clock.sleep(_RECONNECT_SECONDS)
             with contextlib.suppress(*TROUBLE):
                 connection = await self._connect()
-                self.bell.hear()  # it may have rung meanwhile
+                self.bell.hear()  # they may have rung meanwhile
+                self.changes.hear()
                 _log.info("hearing other processes again")
                 await self._serve_or_say_why(connection)
 
@@ -93,7 +96,7 @@ class Listener:
                     await self._has_news.wait()
             if self._has_news.is_set():
                 self._has_news.clear()
-                await connection.execute(f"NOTIFY {CHANNEL}")
+                await connection.execute(f"NOTIFY {WORK}")
                 await self._clock.sleep(_AT_MOST_EVERY)
             if self._clock.monotonic() - measured_at >= _MEASURE_SECONDS:
                 measured_at = self._clock.monotonic()

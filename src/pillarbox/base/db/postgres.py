@@ -64,6 +64,10 @@ class PostgresDatabase:
     def bell(self) -> Bell:
         return self._listener.bell
 
+    @property
+    def changes(self) -> Bell:
+        return self._listener.changes
+
     async def start(self) -> None:
         """Ask the server for the time and listen. Raises Unavailable."""
         try:

@@ -53,6 +53,7 @@ class SqliteDatabase:
         self.commits = Commits()
         self._clock = SystemClock()
         self._bell = Bell()
+        self._changes = Bell()  # nobody else changes anything
         self._check_durability(path)
 
     @property
@@ -66,6 +67,10 @@ class SqliteDatabase:
     @property
     def bell(self) -> Bell:
         return self._bell
+
+    @property
+    def changes(self) -> Bell:
+        return self._changes
 
     async def write(self, work: Work[T]) -> T:
         def alone(connection: Connection, items: Sequence[None]) -> Sequence[T]:
