@@ -61,7 +61,8 @@ class Settings:
 
     set_: Annotated[tuple[str, ...], Parameter(name="--set", metavar="FIELD=VALUE")] = ()
     """Any other setting, as often as needed. An empty value goes back to the default;
-    authorities, client_certificate, client_key and client_key_passphrase take @FILE."""
+    authorities, client_certificate, client_key and client_key_passphrase take @FILE,
+    and a secret may stay where it is: password=env:NAME, password=file:/path."""
 
     def fields(self) -> dict[str, Any]:
         """What was said, by the names of the API. Raises Usage."""
@@ -304,7 +305,7 @@ def _setting(text: str) -> tuple[str, str | None]:
         raise Usage(f"--set {text}: write it as field=value")
     if name in _FROM_FILES and value.startswith("@"):
         return name, _read(name, value[1:])
-    if name in _SECRETS:
+    if name in _SECRETS and not value.startswith(("env:", "file:")):
         instead = f"write --set {name}=@FILE" if name in _FROM_FILES else _NOT_HERE
         raise Usage(
             f"--set {name}=…: a secret on the command line can be read by others; {instead}"

@@ -64,6 +64,11 @@ def destination(settings: RelaySettings, relay_id: str, slot: Slot) -> bytes:
     return _octets(settings, relay_id, slot.value, BOUND_TO[slot])
 
 
+def with_reference(bound_to: bytes, reference: str | None) -> bytes:
+    """The same octets; for a secret that is kept elsewhere, with the place where it is."""
+    return bound_to if reference is None else bound_to + b"\x00" + reference.encode()
+
+
 def consent_destination(settings: RelaySettings, relay_id: str) -> bytes:
     """The same for the tokens of a consent: provider, client, user, and the relay they are for."""
     return _octets(settings, relay_id, "consent", _CONSENT)

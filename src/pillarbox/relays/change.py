@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
+from pillarbox.base import reference
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.base.secret import Secret
 from pillarbox.relays.certificates import ended, place_of_key, public_key_of
@@ -31,10 +32,15 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Store this one. public_key is a private key's public half (DER), to match a certificate."""
+    """
+    Store this one. public_key is a private key's public half (DER), to match a certificate.
+
+    With a reference nothing is stored but where the secret is: see base/reference.py.
+    """
 
     secret: Secret
     public_key: bytes | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,15 @@ class RelayChange:
         return isinstance(self.secrets.get(slot), Replace)
 
     @property
+    def references(self) -> dict[Slot, str]:
+        """The slots whose secret is to be read elsewhere, and where."""
+        return {
+            slot: wish.reference
+            for slot, wish in self.secrets.items()
+            if isinstance(wish, Replace) and wish.reference is not None
+        }
+
+    @property
     def touched(self) -> tuple[Slot, ...]:
         """The slots that somebody says something about."""
         return tuple(slot for slot, wish in self.secrets.items() if not isinstance(wish, Keep))
@@ -230,6 +245,14 @@ def _read_secret(slot: Slot, raw: object, passphrase: object = None) -> SecretCh
         raise Invalid(
             "this is a mask, not a secret. Leave the field out to keep the one that is stored"
         )
+    if reference.is_reference(raw):
+        reference.check(raw)
+        return Replace(Secret(""), reference=raw)
+    return _read_given(slot, raw, passphrase)
+
+
+def _read_given(slot: Slot, raw: str, passphrase: object) -> Replace:
+    """The secret itself."""
     if slot in _KEYS:
         opener = passphrase if slot is Slot.CLIENT_KEY else None
         public_key, opened = public_key_of(raw, str(opener) if opener else None)
@@ -264,7 +287,8 @@ def _why_unused(slot: Slot, change: Replace, settled: RelaySettings) -> str | No
 
 
 def _misfit(key: Replace, certificate: str | None, field: str) -> str | None:
-    place = place_of_key(certificate, key.public_key) if certificate else 0
+    is_known = certificate is not None and key.reference is None
+    place = place_of_key(certificate or "", key.public_key) if is_known else 0
     if place is None:
         return "this key belongs to another certificate"
     if place:

@@ -7,23 +7,25 @@ look, because the version number is part of what sessions are borrowed by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from pillarbox.access.principal import OPERATOR
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
 from pillarbox.base.errors import Conflict, Invalid, Rejected
 from pillarbox.base.ids import Ids
+from pillarbox.base.reference import Unresolved, resolve
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
 from pillarbox.journal.events import RelayAdded, RelayChanged, RelayRemoved
 from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
-from pillarbox.relays.binding import destination
+from pillarbox.relays.binding import destination, with_reference
 from pillarbox.relays.change import Clear, RelayChange, Replace
 from pillarbox.relays.consent_loss import forget_tokens, let_go
 from pillarbox.relays.defaults import WHO_WE_ARE
@@ -104,6 +106,7 @@ class Registry(Roster):
         if name is None and not any(problem.field == "name" for problem in problems):
             problems.append(Invalid("give the relay a name", field="name"))
         problems += self._name_taken(name, None)
+        problems += reference_problems(decision)
         if problems or name is None:
             raise Rejected(problems)
         settings = decision.change.apply_to(None)
@@ -154,6 +157,7 @@ class Registry(Roster):
         back = without(await self.history(old.id), version)
         problems = undo_problems(back, decision.change, old.settings)
         problems += self._name_taken(back.name, old.id)
+        problems += reference_problems(decision)
         if problems:
             raise Rejected(problems)
         new = self._next(replace(old, name=back.name), back.settings, back.sealed, decision.change)
@@ -292,6 +296,7 @@ class Registry(Roster):
         problems = [*change.problems(old.settings, stored=kept, now=self._clock.now())]
         problems = [explained(each, old.settings, lost) for each in problems]
         problems += self._name_taken(change.name, old.id)
+        problems += reference_problems(decision)
         if problems:
             raise Rejected(problems)
         return self._next(replace(old, name=change.name or old.name), settings, kept, change)
@@ -321,15 +326,37 @@ class Registry(Roster):
         sealed = dict(kept)
         for slot, wanted in change.secrets.items():
             if isinstance(wanted, Replace):
-                bound_to = destination(relay.settings, relay.id, slot)
-                sealed[slot] = Sealed(self._keyring.seal(wanted.secret, bound_to), now)
+                place = wanted.reference
+                bound_to = with_reference(destination(relay.settings, relay.id, slot), place)
+                sealed[slot] = Sealed(self._keyring.seal(wanted.secret, bound_to), now, place)
             elif isinstance(wanted, Clear):
                 sealed.pop(slot, None)
         return sealed
 
     def _open(self, relay: Relay, slot: Slot) -> Secret:
-        bound_to = destination(relay.settings, relay.id, slot)
-        return self._keyring.open(relay.sealed[slot].octets, bound_to)
+        sealed = relay.sealed[slot]
+        bound_to = with_reference(destination(relay.settings, relay.id, slot), sealed.reference)
+        opened = self._keyring.open(sealed.octets, bound_to)
+        return opened if sealed.reference is None else resolve(sealed.reference)
+
+
+def reference_problems(decision: Decision) -> Iterator[Invalid]:
+    """
+    A reference reads our environment and files, so only whoever is on this machine may set one:
+    with a key from elsewhere, a relay of one's own would be a way to read them all.
+    """
+    for slot, place in decision.change.references.items():
+        if decision.principal != str(OPERATOR):
+            yield Invalid(
+                "where a secret is kept can be said on this machine only, with pillarbox relay."
+                " Enter the secret itself",
+                field=slot.value,
+            )
+            continue
+        try:
+            resolve(place)
+        except Unresolved as error:
+            yield Invalid(str(error), field=slot.value)
 
 
 def _refuse_other_version(old: Relay, decision: Decision) -> None:

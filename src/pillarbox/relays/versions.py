@@ -31,10 +31,16 @@ from pillarbox.relays.tables import relay_versions, relays
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A secret as the database has it: for its destination only, and never shown."""
+    """
+    A secret as the database has it: for its destination only, and never shown.
+
+    With a reference the secret is elsewhere, and the octets only prove that the reference
+    was given for this destination.
+    """
 
     octets: bytes
     updated_at: datetime
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,10 +210,12 @@ def _written(sealed: Sealed) -> dict[str, str]:
     return {
         "sealed": base64.b64encode(sealed.octets).decode(),
         "updated_at": sealed.updated_at.isoformat(),
-    }
+    } | ({"reference": sealed.reference} if sealed.reference else {})
 
 
 def _read(written: dict[str, str]) -> Sealed:
     return Sealed(
-        base64.b64decode(written["sealed"]), datetime.fromisoformat(written["updated_at"])
+        base64.b64decode(written["sealed"]),
+        datetime.fromisoformat(written["updated_at"]),
+        written.get("reference"),
     )

@@ -233,6 +233,8 @@ def show_relay(relay: Relay, now: datetime) -> RelayShown:
             sealed = relay.sealed.get(slot)
             updated_at = None if sealed is None else moment(sealed.updated_at)
             shown[slot.value] = {"set": sealed is not None, "updated_at": updated_at}
+            if sealed is not None and sealed.reference is not None:
+                shown[slot.value]["reference"] = sealed.reference
     return cast("RelayShown", shown)
 
 

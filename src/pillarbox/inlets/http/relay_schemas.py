@@ -24,10 +24,11 @@ class RelayStatus(TypedDict):
 
 
 class SecretShown(TypedDict):
-    """That a secret is stored, never which."""
+    """That a secret is stored, never which; reference says where it is when that is elsewhere."""
 
     set: bool
     updated_at: str | None
+    reference: NotRequired[str]
 
 
 RelayShown = TypedDict(

@@ -156,7 +156,9 @@ def read_probe(parsed: Parsed) -> tuple[RelayChange, Address | None]:
     fields, faults = dict(parsed.fields), list(parsed.faults)
     recipient = _taken(fields, "to", read_mailbox, faults)
     change = read_change(fields, faults)
-    if problems := change.problems():
+    told = "typed values are tried with the secret itself: save a reference first"
+    elsewhere = [Invalid(told, field=slot.value) for slot in change.references]
+    if problems := [*change.problems(), *elsewhere]:
         raise Rejected(problems)
     return change, recipient and recipient.address
 
