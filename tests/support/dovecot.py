@@ -119,6 +119,10 @@ class Dovecot:
         lines = [line for line in self.transcript().splitlines() if ": Login: " in line]
         return [f"{_between(line, 'user=<')} {_between(line, 'method=', ',')}" for line in lines]
 
+    def refusals(self) -> int:
+        """How often somebody was not let in."""
+        return self.transcript().count("(auth failed, ")
+
 
 @contextmanager
 def dovecot(
