@@ -21,6 +21,7 @@ from support.postgres import shared_postgres
 from support.waiting import until
 
 EIGHT = tuple(f"ann-{number}@b.example" for number in range(8))
+FORTY = tuple(f"bob-{number}@b.example" for number in range(40))
 
 
 async def test_from_consent_to_mail_and_back_after_it_was_revoked(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ async def test_from_consent_to_mail_and_back_after_it_was_revoked(tmp_path: Path
 
 
 async def test_eight_processes_refresh_a_token_once(tmp_path: Path) -> None:
-    """On one PostgreSQL: whoever comes first asks the provider, the others wait for what it gets."""
+    """On one PostgreSQL: the first one asks the provider, the others wait for what it gets."""
     url = await shared_postgres().create()
     with (
         oauth_world(tmp_path, "--only", "http", PILLARBOX_DATABASE_URL=url) as world,
@@ -84,13 +85,20 @@ async def test_eight_processes_refresh_a_token_once(tmp_path: Path) -> None:
             worker = replace(world.box, http_port=0)
             workers.callback(worker.kill9)
             worker.start("--only", "worker", wait=False)
+        until(
+            lambda: world.box.transcript().count("parts=worker") == 8,
+            seconds=60,
+            what="the start of eight workers",
+        )
+        world.send(*FORTY)  # a worker takes one session until the relay has proven itself to it
+        world.arrived(40)
         before = len(world.tokens.calls("refresh_token"))
         world.tokens.expire_access_tokens()
         world.tokens.delay(1)
 
-        world.send(*(f"ann-{number}@b.example" for number in range(24)))
+        world.send(*FORTY)
 
-        world.arrived(24)
+        world.arrived(80)
         assert world.dovecot.refusals() > 1
         assert len(world.tokens.calls("refresh_token")) == before + 1
         assert set(world.onward.copies().values()) == {1}
