@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from pillarbox.base.errors import Invalid, Rejected
+from pillarbox.cli.connect import connect_relay, disconnect_relay
 from pillarbox.cli.exits import Exit, Usage
 from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom, ask_for, ask_openly
@@ -18,10 +19,13 @@ from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom, ask_for, ask_openly
 if TYPE_CHECKING:
     from pillarbox.client.answers import Relay
     from pillarbox.client.client import Pillarbox
+    from pillarbox.client.consents import Consent
 
 T = TypeVar("T")
 
 app = group("relay", "Relays: where mail goes.")
+app.command(connect_relay, name="connect")
+app.command(disconnect_relay, name="disconnect")
 
 
 @Parameter(name="*")
@@ -45,7 +49,7 @@ class Settings:
     """implicit, starttls or none."""
 
     auth: str | None = None
-    """none or password."""
+    """none, password or oauth2."""
 
     username: str | None = None
     """Who we are there."""
@@ -93,7 +97,7 @@ _WAITING = ("queued", "scheduled", "deferred", "uncertain", "sending")
 _KEY = frozenset({"client_key", "client_key_passphrase", "signing_key"})
 _FROM_FILES = frozenset({"authorities", "client_certificate", "signing_certificate"}) | _KEY
 _SECRETS = frozenset({"password", "proxy_password", "client_secret"}) | _KEY
-_NOT_HERE = "use --password-stdin or --password-env NAME, or the API for a proxy's"
+_NOT_HERE = "use --password-stdin, --password-env NAME or --client-secret-env NAME"
 
 
 @app.command
@@ -129,7 +133,20 @@ def list_(*, everywhere: Everywhere = NOTHING) -> None:
 @app.command
 def show(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
     """Show one relay."""
-    _show(ask(everywhere, lambda box: box.relays.get(name)), everywhere)
+
+    async def work(box: Pillarbox) -> tuple[Relay, Consent | None]:
+        relay = await box.relays.get(name)
+        return relay, await box.relays.consent(name) if relay.auth == "oauth2" else None
+
+    relay, consent = ask(everywhere, work)
+    if everywhere.json:
+        return print_json(relay.json)
+    from pillarbox.cli.terminal import console
+    from pillarbox.cli.views.consent import show_beside
+    from pillarbox.cli.views.relay import show
+
+    show(relay, console())
+    return show_beside(consent, console()) if consent else None
 
 
 @app.command(name="set")
@@ -276,6 +293,7 @@ async def asking_again(work: Callable[[dict[str, str]], Awaitable[T]]) -> T:
 _ASKED: dict[str, Callable[[], str | None]] = {
     "username": lambda: ask_openly("User name"),
     "password": lambda: ask_for("Password of the relay account"),
+    "client_secret": lambda: ask_for("Client secret of the application"),
 }
 
 
@@ -295,8 +313,11 @@ def _is_missing(problem: Invalid) -> bool:
 
 
 def _announced(password: PasswordFrom) -> dict[str, str]:
-    given = password.read()
-    return {} if given is None else {"password": given}
+    return {
+        name: given
+        for name, given in (("password", password.read()), ("client_secret", password.client()))
+        if given is not None
+    }
 
 
 def _setting(text: str) -> tuple[str, str | None]:

@@ -24,6 +24,13 @@ class PasswordFrom:
     password_env: Annotated[str | None, Parameter(metavar="NAME")] = None
     """Read the password from this environment variable."""
 
+    client_secret_env: Annotated[str | None, Parameter(metavar="NAME")] = None
+    """Read the client secret of an OAuth 2.0 application from this environment variable."""
+
+    def client(self) -> str | None:
+        """The client secret, or None when none was announced. Raises Usage."""
+        return _from_environment(self.client_secret_env) if self.client_secret_env else None
+
     def read(self) -> str | None:
         """The password, or None when none was announced. Raises Usage."""
         if self.password_stdin and self.password_env:

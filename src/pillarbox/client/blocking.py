@@ -29,6 +29,7 @@ from pillarbox.client.answers import (
 )
 from pillarbox.client.client import Pillarbox
 from pillarbox.client.connection import not_there
+from pillarbox.client.consents import Consent
 from pillarbox.client.fields import Addresses, MessageFields
 from pillarbox.client.portal import Portal, T
 
@@ -200,6 +201,30 @@ class BlockingRelays:
     def propose(self, address: str) -> Proposals:
         """Settings for a mail address, the best first: each `change` may be given to `add`."""
         return self._portal.run(self._relays.propose(address))
+
+    def connect(self, relay: str, *, refresh_token: str | None = None) -> Consent:
+        """
+        Begin a consent: a person opens authorize_url, or types user_code at verification_uri.
+        An application that needs nobody is connected at once, and so is a refresh_token that
+        somebody has already.
+
+        Raises NotFound, Conflict when the provider refuses or the relay takes no tokens.
+        """
+        return self._portal.run(self._relays.connect(relay, refresh_token=refresh_token))
+
+    def consent(self, relay: str) -> Consent:
+        """Whether a relay has tokens, what ends when, what is wrong. Raises NotFound, Conflict."""
+        return self._portal.run(self._relays.consent(relay))
+
+    def wait_for_consent(self, relay: str, *, timeout_seconds: float | None = None) -> Consent:
+        """The consent when nobody is waited for any more. Raises Unavailable after the timeout."""
+        return self._portal.run(
+            self._relays.wait_for_consent(relay, timeout_seconds=timeout_seconds)
+        )
+
+    def disconnect(self, relay: str) -> None:
+        """Drop its tokens, and take the consent back at the provider. Raises NotFound, Conflict."""
+        return self._portal.run(self._relays.disconnect(relay))
 
     def test_message(self, relay: str, to: str) -> Message:
         """Send a test message through this relay, like any other."""

@@ -25,6 +25,7 @@ from pillarbox.client.answers import (
     read_page,
 )
 from pillarbox.client.connection import Call, Connection
+from pillarbox.client.consents import Consent
 from pillarbox.client.fields import Addresses, as_json, settings_as_json
 from pillarbox.client.following import page
 from pillarbox.client.problems import read_result
@@ -239,6 +240,38 @@ class Relays(Calls):
         body = {"address": address}
         call = Call("POST", "/v1/relays/propose", body=body, patient=True)
         return read(Proposals, await self._json(call))
+
+    async def connect(self, relay: str, *, refresh_token: str | None = None) -> Consent:
+        """
+        Begin a consent: a person opens authorize_url, or types user_code at verification_uri.
+        An application that needs nobody is connected at once, and so is a refresh_token that
+        somebody has already.
+
+        Raises NotFound, Conflict when the provider refuses or the relay takes no tokens.
+        """
+        body = None if refresh_token is None else {"refresh_token": refresh_token}
+        call = Call("POST", _relay(relay, "/consent"), body=body)
+        return read(Consent, await self._json(call))
+
+    async def consent(self, relay: str) -> Consent:
+        """Whether a relay has tokens, what ends when, what is wrong. Raises NotFound, Conflict."""
+        return read(Consent, await self._json(Call("GET", _relay(relay, "/consent"))))
+
+    async def wait_for_consent(
+        self, relay: str, *, timeout_seconds: float | None = None
+    ) -> Consent:
+        """The consent when nobody is waited for any more. Raises Unavailable after the timeout."""
+        clock = self._connection.clock
+        started = clock.monotonic()
+        while (consent := await self.consent(relay)).is_waiting:
+            if timeout_seconds is not None and clock.monotonic() - started >= timeout_seconds:
+                raise Unavailable(f"nobody has consented after {timeout_seconds:g} seconds")
+            await clock.sleep(_LOOK_SECONDS[-1])
+        return consent
+
+    async def disconnect(self, relay: str) -> None:
+        """Drop its tokens, and take the consent back at the provider. Raises NotFound, Conflict."""
+        await self._json(Call("DELETE", _relay(relay, "/consent")))
 
     async def test_message(self, relay: str, to: str) -> Message:
         """Send a test message through this relay, like any other."""

@@ -105,6 +105,8 @@ def _setting(value: Any) -> str:
 def _login(relay: Relay) -> str:
     if relay.auth in (None, "none"):
         return "no"
+    if relay.auth == "oauth2":
+        return f"{relay.username}, with OAuth 2.0"
     password = relay.json.get("password")
     is_set = bool(password.get("set")) if isinstance(password, Mapping) else False
     return f"{relay.username}, password {'stored' if is_set else 'missing'}"
