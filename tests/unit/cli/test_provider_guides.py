@@ -23,6 +23,7 @@ PAGES = [path for path in GUIDES if path.name != "README.md"]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HOST = re.compile(r"`((?:smtp|email-smtp|mail|in)[\w-]*(?:\.[\w-]+){2,})`")
 _OURS = ("example.net", "example.org", "corp.example", "protection.outlook.com")
+_SECRETS = {"--password-env": "password", "--client-secret-env": "client_secret"}
 _IS_NO_PRESET = ("company-relay", "rapidmail")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -33,6 +34,15 @@ def commands(page: Path) -> list[list[str]]:
     """What a reader types, as words after `pillarbox`."""
     lines = "".join(_BLOCK.findall(page.read_text())).splitlines()
     return [shlex.split(line)[1:] for line in lines if line.startswith("pillarbox ")]
+
+
+def _put_files_into(folder: Path) -> None:
+    """What the commands read: an authority, and keys with their certificate."""
+    trustme.CA().cert_pem.write_to_path(str(folder / "company.pem"))
+    ours = trustme.CA().issue_cert("pillarbox.test", key_type=trustme.KeyType.RSA)
+    ours.cert_chain_pems[0].write_to_path(str(folder / "pillarbox.pem"))
+    ours.private_key_pem.write_to_path(str(folder / "pillarbox.key"))
+    ours.private_key_pem.write_to_path(str(folder / "service-account.pem"))
 
 
 def bound(words: list[str]) -> inspect.BoundArguments:
@@ -54,7 +64,7 @@ def test_every_relay_that_is_added_could_be(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The settings have no contradiction and nothing is missing but the secret itself."""
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "company.pem"))
+    _put_files_into(tmp_path)
     monkeypatch.chdir(tmp_path)
     adding = [words for words in commands(page) if words[:2] == ["relay", "add"]]
     assert adding, "a guide says how to add the relay"
@@ -63,8 +73,7 @@ def test_every_relay_that_is_added_could_be(
         settings: Settings = given["settings"]
         fields = settings.fields()
         fields.pop("default", None)  # it is said of all relays, not of this one
-        if "password" in given:
-            fields["password"] = "x"
+        fields |= {name: "x" for option, name in _SECRETS.items() if option in words}
         assert RelayChange.read(fields).problems() == (), words
 
 
