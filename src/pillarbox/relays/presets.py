@@ -44,6 +44,8 @@ class Preset:
     aliases: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     mx: tuple[str, ...] = ()
+    spf: str | None = None
+    selectors: tuple[str, ...] = ()
     username: str | None = None
     mechanism: Mechanism | None = None
     secret_name: str = "password"  # noqa: S105 - what the provider calls it
@@ -170,6 +172,7 @@ def _preset(row: Mapping[str, Any], preset_id: str, region: Mapping[str, str]) -
         aliases=tuple(row.get("aliases", ())) if not region else (),
         domains=tuple(row.get("domains", ())),
         mx=tuple(row.get("mx", ())),
+        selectors=tuple(row.get("selectors", ())),
         mechanism=Mechanism(row["mechanism"]) if "mechanism" in row else None,
         alternatives=tuple((port, TlsMode(tls)) for port, tls in row.get("alternatives", ())),
         **known,
@@ -178,6 +181,7 @@ def _preset(row: Mapping[str, Any], preset_id: str, region: Mapping[str, str]) -
 
 _PLAIN = (
     "username",
+    "spf",
     "secret_name",
     "max_connections",
     "messages_per_minute",
