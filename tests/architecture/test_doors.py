@@ -64,7 +64,7 @@ NAMES = {
 
 # A method that only its keepers may call, on whatever object.
 METHODS = {
-    "reveal": ("smtp.sasl", "oauth", "base.sealing"),
+    "reveal": ("smtp.sasl", "oauth", "base.sealing", "base.signing_keys"),
     "create_connection": ("base.dial",),
     "sock_connect": ("base.dial",),
     "getaddrinfo": ("base.dial",),

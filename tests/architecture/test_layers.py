@@ -14,7 +14,7 @@ LAYERS = [
     {"mail"},
     {"smtp"},
     {"journal"},
-    {"access", "oauth", "templates", "queue"},
+    {"access", "oauth", "templates", "queue", "senders"},
     {"relays"},
     {"accept", "delivery", "diagnosis"},
     {"accounts"},

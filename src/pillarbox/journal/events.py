@@ -268,6 +268,44 @@ class RelayRecovered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDomainAdded(Event):
+    """A domain was added that mail is to be signed for (DKIM)."""
+
+    name: ClassVar[str] = "sender_domain.added"
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDomainRemoved(Event):
+    """A domain was removed with its keys; its mail is signed no more."""
+
+    name: ClassVar[str] = "sender_domain.removed"
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderKeyAdded(Event):
+    """A signing key was made. It waits until its record is published."""
+
+    name: ClassVar[str] = "sender_key.added"
+
+    domain: str
+    selector: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderKeySigning(Event):
+    """A key's record was seen: it signs from now on, and an older one of its kind retires."""
+
+    name: ClassVar[str] = "sender_key.signing"
+
+    domain: str
+    selector: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCreated(Event):
     """An API key was made. The key itself was shown once and is not kept."""
 

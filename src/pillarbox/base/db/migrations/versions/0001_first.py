@@ -15,6 +15,7 @@ def upgrade() -> None:
     _relays()
     _access()
     _oauth()
+    _senders()
 
 
 def _queue() -> None:
@@ -300,6 +301,34 @@ def _pace() -> None:
             ["relay_id"], ["relays.id"], name="relay_permits_of_relays", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("relay_id", "at", name="relay_permits_key"),
+    )
+
+
+def _senders() -> None:
+    op.create_table(
+        "sender_domains",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("domain", sa.String(length=253), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="sender_domains_key"),
+        sa.UniqueConstraint("domain", name="sender_domains_one_domain"),
+    )
+    op.create_table(
+        "sender_keys",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("domain_id", sa.String(length=40), nullable=False),
+        sa.Column("selector", sa.String(length=63), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("record", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["domain_id"], ["sender_domains.id"], name="sender_keys_of_sender_domains"
+        ),
+        sa.PrimaryKeyConstraint("id", name="sender_keys_key"),
+        sa.UniqueConstraint("domain_id", "selector", name="sender_keys_one_domain_id_selector"),
     )
 
 
