@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from sqlalchemy import Connection
+
 from pillarbox.accept.accept import Acceptance
 from pillarbox.accept.capacity import Capacity
 from pillarbox.access.keys import Keys
@@ -47,6 +49,7 @@ from pillarbox.relays.registry import Registry
 from pillarbox.relays.sharing import Sharing
 from pillarbox.relays.upkeep import Upkeep
 from pillarbox.relays.versions import Relay, has_secrets
+from pillarbox.senders.domains import SenderDomains, has_signing_keys
 
 _LOOK_SECONDS = 10.0  # for what other processes changed, when no notice of it came
 
@@ -83,8 +86,7 @@ async def open_app(
         clock, bell = database.clock, database.bell
         ids = Ids(clock)
         queue = Queue(database, clock, bell)
-        registry, keys = await _loaded(database, keyring, ids)
-
+        registry, keys, senders = await _loaded(database, keyring, ids)
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
         sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
         consents = _consents(config, database, keyring, registry, ids)
@@ -101,6 +103,7 @@ async def open_app(
             queue=queue,
             registry=registry,
             keys=keys,
+            senders=senders,
             acceptance=Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock)),
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name), tokens),
             connecting=connecting,
@@ -108,8 +111,10 @@ async def open_app(
             is_ready=lambda: supervisor.is_alive,
             sessions=equipment.sessions,
         )
+        desk.acceptance.sign_by(senders.signers)
         if database.is_shared:
-            await stack.enter_async_context(_following(database, registry, keys))
+            following = _following(database, registry, keys, senders)
+            await stack.enter_async_context(following)
         if deliver:
             alone = not database.is_shared
             await stack.enter_async_context(_delivering(supervisor, queue, clock, alone=alone))
@@ -118,13 +123,18 @@ async def open_app(
             await supervisor.drain(drain_seconds)
 
 
-async def _loaded(database: Database, keyring: Keyring, ids: Ids) -> tuple[Registry, Keys]:
-    """The relays and the keys that there are."""
-    registry = Registry(database, keyring, database.clock, ids)
-    keys = Keys(database, database.clock, ids)
+async def _loaded(
+    database: Database, keyring: Keyring, ids: Ids
+) -> tuple[Registry, Keys, SenderDomains]:
+    """What every request asks, read into memory once."""
+    clock = database.clock
+    registry = Registry(database, keyring, clock, ids)
+    keys = Keys(database, clock, ids)
+    senders = SenderDomains(database, keyring, clock, ids)
     await registry.load()
     await keys.load()
-    return registry, keys
+    await senders.load()
+    return registry, keys, senders
 
 
 @asynccontextmanager
@@ -158,9 +168,13 @@ async def _keyring(config: Config, database: Database) -> Keyring:
     A new key only where nothing is sealed yet. Otherwise the file is missing, perhaps for a
     moment, and a new one would make every stored password unreadable for good.
     """
-    if not config.key_file.exists() and await database.read(has_secrets):
+    if not config.key_file.exists() and await database.read(_has_sealed):
         return Keyring.load(config.key_file)
     return Keyring.load_or_create(config.key_file)
+
+
+def _has_sealed(connection: Connection) -> bool:
+    return has_secrets(connection) or has_signing_keys(connection)
 
 
 async def serve(
@@ -229,8 +243,10 @@ async def _stop_on_failure(app: App, stopping: asyncio.Event) -> str:
 
 
 @asynccontextmanager
-async def _following(database: Database, registry: Registry, keys: Keys) -> AsyncIterator[None]:
-    """Notice what other processes change in relays and keys: at once, or a little later."""
+async def _following(
+    database: Database, registry: Registry, keys: Keys, senders: SenderDomains
+) -> AsyncIterator[None]:
+    """Notice what other processes change: at once, or a little later."""
 
     async def follow() -> None:
         while True:
@@ -238,6 +254,7 @@ async def _following(database: Database, registry: Registry, keys: Keys) -> Asyn
             with contextlib.suppress(Unavailable):
                 await registry.refresh()
                 await keys.refresh()
+                await senders.load()
 
     async with _beside(follow(), "following other processes"):
         yield

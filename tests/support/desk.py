@@ -21,14 +21,17 @@ from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.server import build
 from pillarbox.oauth.tokens import Tokens
 from pillarbox.queue.browse import Page
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.access_tokens import AccessTokens
-from pillarbox.relays.connecting import Connecting, Surroundings
+from pillarbox.relays.connecting import Connecting
+from pillarbox.relays.connecting import Surroundings as ConsentSurroundings
 from pillarbox.relays.registry import Registry
+from pillarbox.senders.domains import SenderDomains
 from support.clinic import OFF_THE_NET
 from support.clocks import HandClock
 from support.databases import open_database
@@ -73,7 +76,9 @@ class Counter:
 
 
 @asynccontextmanager
-async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterator[Counter]:
+async def open_counter(
+    folder: Path, clock: Clock | None = None, around: Surroundings = OFF_THE_NET
+) -> AsyncIterator[Counter]:
     """Everything from the route to the file, except what carries mail."""
     clock = clock or HandClock()
     async with open_database("sqlite", folder) as database:
@@ -85,6 +90,8 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
         keys = Keys(database, clock, ids)
         await registry.load()
         await keys.load()
+        senders = SenderDomains(database, keyring, clock, ids)
+        await senders.load()
         is_ready = [True]
         desk = Desk(
             config=Config(home=folder),
@@ -92,12 +99,13 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
             queue=queue,
             registry=registry,
             keys=keys,
+            senders=senders,
             acceptance=Acceptance(queue, registry, clock, ids),
-            diagnosis=Diagnosis(registry, clock, OFF_THE_NET, access_tokens),
+            diagnosis=Diagnosis(registry, clock, around, access_tokens),
             connecting=Connecting(
                 registry,
                 access_tokens,
-                Surroundings(
+                ConsentSurroundings(
                     database=database,
                     keyring=keyring,
                     clock=clock,
@@ -108,6 +116,7 @@ async def open_counter(folder: Path, clock: Clock | None = None) -> AsyncIterato
             operator_token=Secret(OPERATOR_TOKEN),
             is_ready=lambda: is_ready[0],
         )
+        desk.acceptance.sign_by(senders.signers)
         app = build(desk)
         _, key = await keys.create("tests", OPERATOR)
         async with client_of(app) as client:

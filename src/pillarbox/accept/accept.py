@@ -6,6 +6,8 @@ Steps 2 and 3 of docs/life-of-a-message.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pillarbox.accept.capacity import Capacity
@@ -16,9 +18,17 @@ from pillarbox.accept.submission import Submission
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import PillarboxError, Rejected, Unavailable
 from pillarbox.base.ids import Ids
+from pillarbox.mail.dkim import Signer, signed
 from pillarbox.queue.message import Parcel, Receipt
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.registry import Registry
+
+Signers = Callable[[str], Sequence[Signer]]
+"""Given the domain in From, in lower case, who signs for it."""
+
+
+def _nobody(domain: str) -> Sequence[Signer]:
+    return ()
 
 
 class Acceptance:
@@ -37,6 +47,11 @@ class Acceptance:
         self._registry = registry
         self._clock = clock
         self._ids = ids
+        self._signers: Signers = _nobody
+
+    def sign_by(self, signers: Signers) -> None:
+        """Sign what is accepted from now on, by whoever signs for the domain in From."""
+        self._signers = signers
 
     async def shortage(self) -> Unavailable | None:
         """Why nothing new can be taken now, or None. To ask before a large body is read."""
@@ -58,13 +73,13 @@ class Acceptance:
             return await self._earlier_receipt(submission, shortage)
         parcel = parcel_of(submission, checked, now, self._ids)
         del submission, checked  # its files are in the parcel, and need not be held twice
-        return await self._store(parcel)
+        return await self._store(self._signed(parcel))
 
     def preview(self, submission: Submission) -> bytes:
         """The octets that would be sent; nothing is stored. Raises as `accept` does."""
         now = self._clock.now()
         checked = Checked(submission, self._registry, now)
-        return parcel_of(submission, checked, now, self._ids).content.octets
+        return self._signed(parcel_of(submission, checked, now, self._ids)).content.octets
 
     async def resend(self, wish: Resend) -> Receipt:
         """
@@ -84,7 +99,7 @@ class Acceptance:
         )
         if shortage := await self._capacity.shortage():
             raise shortage
-        return await self._store(parcel)
+        return await self._store(self._signed(parcel))
 
     async def reschedule(self, message_id: str, principal: str, send_at: datetime | None) -> int:
         """
@@ -96,6 +111,13 @@ class Acceptance:
         if problems := list(send_at_problems(send_at, self._clock.now())):
             raise Rejected(problems)
         return await self._queue.reschedule(message_id, principal, send_at)
+
+    def _signed(self, parcel: Parcel) -> Parcel:
+        """Under the signatures of its author's domain. The octets are fixed after that."""
+        signers = self._signers(_domain(parcel.from_header))
+        if not signers:
+            return parcel
+        return replace(parcel, content=signed(parcel.content, signers, parcel.accepted_at))
 
     async def _store(self, parcel: Parcel) -> Receipt:
         receipt = await self._queue.enqueue(parcel)
@@ -110,3 +132,8 @@ class Acceptance:
             if receipt is not None:
                 return receipt
         raise error
+
+
+def _domain(from_header: str) -> str:
+    """Of the address that a From field ends with: `Ann <ann@b.example>`."""
+    return from_header.rpartition("@")[2].rstrip("> ").lower()

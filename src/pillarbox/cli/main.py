@@ -28,6 +28,7 @@ COMMANDS = {
     "send": "Send a message.",
     "message": "Messages and what became of them: list, show, cancel, hold, resend …",
     "events": "What happened: list, follow.",
+    "domain": "Domains that mail is signed for: add, list, show, check, rotate, remove.",
     "key": "Keys for the API: create, list, revoke.",
     "doctor": "Look the installation over.",
     "backup": "Copy the database to a file, while everything goes on.",

@@ -30,6 +30,7 @@ from pillarbox.client.answers import (
 from pillarbox.client.client import Pillarbox
 from pillarbox.client.connection import not_there
 from pillarbox.client.consents import Consent
+from pillarbox.client.domain_answers import Readiness, SenderDomain
 from pillarbox.client.fields import Addresses, MessageFields
 from pillarbox.client.portal import Portal, T
 
@@ -251,6 +252,42 @@ class BlockingRoutes:
         return self._portal.run(self._routes.set(rules, version=version))
 
 
+class BlockingDomains:
+    """Domains that mail is signed for (DKIM), and whether senders will be believed."""
+
+    def __init__(self, portal: Portal, domains: calls.Domains) -> None:
+        self._portal = portal
+        self._domains = domains
+
+    def list(self) -> Page[SenderDomain]:
+        """All of them, by name."""
+        return self._portal.run(self._domains.list())
+
+    def get(self, domain: str) -> SenderDomain:
+        """One domain with the records to publish. Raises NotFound."""
+        return self._portal.run(self._domains.get(domain))
+
+    def add(
+        self, domain: str, *, kind: str | None = None, selector: str | None = None
+    ) -> SenderDomain:
+        """A domain with a new key: rsa, ed25519 or both. Raises Rejected, Conflict."""
+        return self._portal.run(self._domains.add(domain, kind=kind, selector=selector))
+
+    def rotate(self, domain: str, *, selector: str | None = None) -> SenderDomain:
+        """A new key that signs when its record has been seen. Raises NotFound, Conflict."""
+        return self._portal.run(self._domains.rotate(domain, selector=selector))
+
+    def remove(self, domain: str) -> None:
+        """Its mail is signed no more, and its keys are gone. Raises NotFound."""
+        return self._portal.run(self._domains.remove(domain))
+
+    def check(
+        self, from_: str, *, relay: str | None = None, selectors: Sequence[str] = ()
+    ) -> Readiness:
+        """Whether mail from this address will be believed; published keys sign from then on."""
+        return self._portal.run(self._domains.check(from_, relay=relay, selectors=selectors))
+
+
 class BlockingKeys:
     """Keys for the API."""
 
@@ -343,6 +380,7 @@ class BlockingPillarbox:
         self.messages = BlockingMessages(self._portal, self._box.messages)
         self.relays = BlockingRelays(self._portal, self._box.relays)
         self.routes = BlockingRoutes(self._portal, self._box.routes)
+        self.domains = BlockingDomains(self._portal, self._box.domains)
         self.keys = BlockingKeys(self._portal, self._box.keys)
         self.journal = BlockingJournal(self._portal, self._box.journal)
         self.restored = BlockingRestored(self._portal, self._box.restored)

@@ -26,6 +26,7 @@ from pillarbox.client.answers import (
 )
 from pillarbox.client.connection import Call, Connection
 from pillarbox.client.consents import Consent
+from pillarbox.client.domain_answers import Readiness, SenderDomain
 from pillarbox.client.fields import Addresses, as_json, settings_as_json
 from pillarbox.client.following import page
 from pillarbox.client.problems import read_result
@@ -300,6 +301,48 @@ class Routes(Calls):
         return read(RouteList, await self._json(Call("PUT", "/v1/routes", body=body)))
 
 
+class Domains(Calls):
+    """Domains that mail is signed for (DKIM), and whether senders will be believed."""
+
+    async def list(self) -> Page[SenderDomain]:
+        """All of them, by name."""
+        return read_page(SenderDomain, await self._json(Call("GET", "/v1/sender-domains")))
+
+    async def get(self, domain: str) -> SenderDomain:
+        """One domain with the records to publish. Raises NotFound."""
+        return read(SenderDomain, await self._json(Call("GET", _domain(domain))))
+
+    async def add(
+        self, domain: str, *, kind: str | None = None, selector: str | None = None
+    ) -> SenderDomain:
+        """A domain with a new key: rsa, ed25519 or both. Raises Rejected, Conflict."""
+        asked = {"domain": domain, "kind": kind, "selector": selector}
+        body = {name: value for name, value in asked.items() if value is not None}
+        return read(SenderDomain, await self._json(Call("POST", "/v1/sender-domains", body=body)))
+
+    async def rotate(self, domain: str, *, selector: str | None = None) -> SenderDomain:
+        """A new key that signs when its record has been seen. Raises NotFound, Conflict."""
+        body = {} if selector is None else {"selector": selector}
+        call = Call("POST", _domain(domain, "/rotate"), body=body)
+        return read(SenderDomain, await self._json(call))
+
+    async def remove(self, domain: str) -> None:
+        """Its mail is signed no more, and its keys are gone. Raises NotFound."""
+        await self._json(Call("DELETE", _domain(domain)))
+
+    async def check(
+        self, from_: str, *, relay: str | None = None, selectors: Sequence[str] = ()
+    ) -> Readiness:
+        """Whether mail from this address will be believed; published keys sign from then on."""
+        body: dict[str, Any] = {"from": from_}
+        if relay is not None:
+            body["relay"] = relay
+        if selectors:
+            body["selectors"] = list(selectors)
+        call = Call("POST", "/v1/sender-domains/check", body=body, patient=True)
+        return read(Readiness, await self._json(call))
+
+
 class Keys(Calls):
     """Keys for the API."""
 
@@ -350,3 +393,7 @@ def _message(message_id: str, action: str = "") -> str:
 
 def _relay(relay: str, action: str = "") -> str:
     return f"/v1/relays/{quote(relay, safe='')}{action}"
+
+
+def _domain(domain: str, action: str = "") -> str:
+    return f"/v1/sender-domains/{quote(domain, safe='')}{action}"

@@ -19,7 +19,16 @@ from pillarbox.base.errors import Conflict, Invalid, PillarboxError
 from pillarbox.base.http import Http
 from pillarbox.client import local
 from pillarbox.client.answers import Event, Message
-from pillarbox.client.calls import Journal, Keys, Messages, Providers, Relays, Restored, Routes
+from pillarbox.client.calls import (
+    Domains,
+    Journal,
+    Keys,
+    Messages,
+    Providers,
+    Relays,
+    Restored,
+    Routes,
+)
 from pillarbox.client.connection import Connection, not_there
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
@@ -68,6 +77,7 @@ class Pillarbox:
         self.messages = Messages(connection)
         self.relays = Relays(connection)
         self.routes = Routes(connection)
+        self.domains = Domains(connection)
         self.keys = Keys(connection)
         self.journal = Journal(connection)
         self.providers = Providers(connection)

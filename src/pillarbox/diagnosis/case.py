@@ -40,8 +40,13 @@ class Case:
 
     @property
     def preset(self) -> Preset | None:
-        """The provider, if it is one we know: by the relay's own word, or by its host."""
-        return presets.get(self.settings.preset) or presets.by_host(self.settings.host)
+        """The provider, if it is one we know."""
+        return preset_of(self.settings)
+
+
+def preset_of(settings: RelaySettings) -> Preset | None:
+    """By the relay's own word, or by its host."""
+    return presets.get(settings.preset) or presets.by_host(settings.host)
 
 
 def hurried(endpoint: Endpoint, patience: Deadlines = PATIENCE) -> Endpoint:

@@ -6,20 +6,21 @@ No message is sent. For that there is the test mail, which takes the way of ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unusable
 from pillarbox.base.secret import Secret
 from pillarbox.diagnosis import ports
-from pillarbox.diagnosis.case import Case, Question, hurried
+from pillarbox.diagnosis.case import Case, Question, hurried, preset_of
 from pillarbox.diagnosis.cautions import settings_step
 from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
 from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.local import folder_step, sandbox_step
 from pillarbox.diagnosis.proposals import Proposals, propose
+from pillarbox.diagnosis.sender import Readiness, Sender, check
 from pillarbox.diagnosis.steps import steps_of
 from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.diagnosis.token import Ask, is_refused, look
@@ -110,6 +111,25 @@ class Diagnosis:
     async def propose(self, address: Address) -> Proposals:
         """Settings for somebody who has nothing but an address; nothing is stored or signed in."""
         return await propose(address, self._around, self._clock)
+
+    async def of_sender(
+        self,
+        address: Address,
+        *,
+        relay: Relay | None = None,
+        selectors: tuple[str, ...] = (),
+        ours: Mapping[str, str] | None = None,
+    ) -> Readiness:
+        """Whether mail from this address will be believed, when it goes by this relay."""
+        settings = relay.settings if relay else None
+        sender = Sender(
+            address=address,
+            preset=preset_of(settings) if settings else None,
+            username=settings.username if settings else None,
+            selectors=selectors,
+            ours=dict(ours or {}),
+        )
+        return await check(sender, self._around.lookup)
 
     async def _of(
         self, settings: RelaySettings, secrets: Secrets, question: Question, ask: Ask

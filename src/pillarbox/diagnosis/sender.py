@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -55,7 +55,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. evidence is a fact on one line; cause and fix are sentences."""
+    """
+    One thing that was looked at. evidence is a fact on one line; cause and fix are sentences.
+
+    selector is that of a key which could be read.
+    """
 
     topic: Topic
     status: Status
@@ -63,6 +67,7 @@ class Finding:
     cause: str | None = None
     fix: str | None = None
     publish: Record | None = None
+    selector: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -100,6 +105,8 @@ class Readiness:
 
     domain: str
     findings: tuple[Finding, ...]
+    published: tuple[str, ...] = ()
+    """Selectors of keys of ours whose record was seen as it has to be."""
 
     @property
     def is_well(self) -> bool:
@@ -127,7 +134,12 @@ async def check(sender: Sender, lookup: Lookup) -> Readiness:
 
     dmarc_found = await _careful(Topic.DMARC, policy, sender, lookup)
     findings = (*_login(sender), *mx_found, *spf_found, *dkim_found, *dmarc_found)
-    return Readiness(domain=sender.domain, findings=findings)
+    seen = tuple(
+        each.selector
+        for each in dkim_found
+        if each.selector in sender.ours and each.status is not Status.FAIL
+    )
+    return Readiness(domain=sender.domain, findings=findings, published=seen)
 
 
 async def _careful(
@@ -269,7 +281,7 @@ async def _dkim_key(selector: str, sender: Sender, lookup: Lookup) -> Finding:
     if ours and key.public != dkim_record.read(ours).public:
         cause = f"The key at {name} is another than the one that pillarbox signs with."
         return _fail(Topic.DKIM, f"{selector}: another key", cause, "Publish this record.", wanted)
-    return _of_key(selector, key)
+    return replace(_of_key(selector, key), selector=selector)
 
 
 def _of_key(selector: str, key: dkim_record.KeyRecord) -> Finding:

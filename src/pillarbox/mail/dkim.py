@@ -11,7 +11,7 @@ import base64
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from pillarbox.mail.content import header_section
+from pillarbox.mail.content import Content, header_section
 from pillarbox.mail.section import fields_of
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
@@ -59,6 +59,13 @@ class Signer:
         return self.key.sign(sha256(octets).digest())
 
 
+def signed(content: Content, signers: Sequence[Signer], at: datetime) -> Content:
+    """The same content under a signature of each signer; itself where there is none."""
+    if not signers:
+        return content
+    return replace(content, octets=signatures(content.octets, signers, at) + content.octets)
+
+
 def signatures(octets: bytes, signers: Sequence[Signer], at: datetime) -> bytes:
     """
     A DKIM-Signature field for each signer, to stand before the message.
@@ -68,8 +75,8 @@ def signatures(octets: bytes, signers: Sequence[Signer], at: datetime) -> bytes:
     section = header_section(octets)
     body = octets[len(section) + 2 :]
     body_hash = base64.b64encode(sha256(relaxed_body(body)).digest()).decode()
-    names, signed = _chosen(section)
-    return b"".join(_signature(signer, names, signed, body_hash, at) for signer in signers)
+    names, fields = _chosen(section)
+    return b"".join(_signature(signer, names, fields, body_hash, at) for signer in signers)
 
 
 def relaxed_body(body: bytes) -> bytes:
@@ -97,16 +104,16 @@ def _chosen(section: bytes) -> tuple[str, bytes]:
     for field in fields_of(section):
         standing[field.name].append(field.octets.partition(b":")[2])
     names: list[str] = []
-    signed: list[bytes] = []
+    canonical: list[bytes] = []
     for name in _SIGNED:
         for value in reversed(standing.get(name, ())):
             names.append(name)
-            signed.append(relaxed_field(name, value))
+            canonical.append(relaxed_field(name, value))
     names += _SEALED
-    return ":".join(names), b"".join(signed)
+    return ":".join(names), b"".join(canonical)
 
 
-def _signature(signer: Signer, names: str, signed: bytes, body_hash: str, at: datetime) -> bytes:
+def _signature(signer: Signer, names: str, fields: bytes, body_hash: str, at: datetime) -> bytes:
     field = (
         f"DKIM-Signature: v=1; a={signer.algorithm}; c=relaxed/relaxed;\r\n"
         f" d={signer.domain};\r\n"
@@ -116,7 +123,7 @@ def _signature(signer: Signer, names: str, signed: bytes, body_hash: str, at: da
         " b="
     ).encode()
     own = relaxed_field("dkim-signature", field.partition(b":")[2]).removesuffix(b"\r\n")
-    made = base64.b64encode(signer.sign(signed + own)).decode()
+    made = base64.b64encode(signer.sign(fields + own)).decode()
     lines = [made[at : at + _LINE - 4] for at in range(0, len(made), _LINE - 4)]
     return field + "\r\n ".join(lines).encode() + b"\r\n"
 

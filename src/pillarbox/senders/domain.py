@@ -42,7 +42,7 @@ class SenderKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderDomain:
-    """keys are the newest first."""
+    """keys are those that wait first."""
 
     id: str
     domain: str

@@ -8,7 +8,8 @@ is worse than none. Rotation adds a second key that waits; when it signs, the fi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -92,12 +93,12 @@ class SenderDomains:
 
         Raises Invalid for what is no domain or selector, Conflict when it is there already.
         """
-        name = read_domain(domain)
+        name, stem = read_domain(domain), read_selector(selector) if selector else None
         if self.find(name) is not None:
             raise Conflict(f"pillarbox signs for {name} already; rotate its keys instead")
         now = self._clock.now()
         domain_id = self._ids.new("snd")
-        keys = await self._made(name, kinds, selector)
+        keys = await self._made(name, kinds, stem)
 
         def store(connection: Connection) -> None:
             row = {"id": domain_id, "domain": name, "created_at": now}
@@ -119,8 +120,8 @@ class SenderDomains:
         if any(key.state is KeyState.WAITING for key in known.keys):
             raise Conflict("a key waits for its record already; publish it and check")
         kinds = [key.kind for key in known.in_use]
-        keys = await self._made(known.domain, kinds, selector)
         taken = {key.selector for key in known.keys}
+        keys = await self._made(known.domain, kinds, selector or self._free(taken))
         if any(each.key.selector in taken for each in keys):
             raise Conflict("a key of this domain had this selector; take another one")
 
@@ -178,7 +179,7 @@ class SenderDomains:
         self, domain: str, kinds: Sequence[KeyKind], selector: str | None
     ) -> list[_Stored]:
         now = self._clock.now()
-        stem = read_selector(selector) if selector else f"pb{now:%Y%m%d}"
+        stem = read_selector(selector or self._free(()))
         made = []
         for kind in dict.fromkeys(kinds):
             name = stem if len(set(kinds)) == 1 else read_selector(f"{stem}-{kind.value[:2]}")
@@ -196,6 +197,12 @@ class SenderDomains:
             secret = signing_keys.to_secret(private)
             made.append(_Stored(key, self._keyring.seal(secret, _binding(key))))
         return made
+
+    def _free(self, taken: Collection[str]) -> str:
+        """A selector of the day that no key of the domain has had."""
+        day = f"pb{self._clock.now():%Y%m%d}"
+        stems = itertools.chain([day], (f"{day}-{number}" for number in itertools.count(2)))
+        return next(stem for stem in stems if not any(each.startswith(stem) for each in taken))
 
     def _open(self, stored: Sequence[_Stored]) -> dict[str, tuple[Signer, ...]]:
         """A key that cannot be opened signs nothing; the domain's page tells it by its state."""
@@ -217,6 +224,9 @@ _MAKERS: dict[KeyKind, Callable[[], signing_keys.SigningKey]] = {
     KeyKind.RSA: signing_keys.make_rsa,
     KeyKind.ED25519: signing_keys.make_ed25519,
 }
+
+
+_ORDER = (KeyState.WAITING, KeyState.SIGNING, KeyState.RETIRED)
 
 
 def has_signing_keys(connection: Connection) -> bool:
@@ -292,7 +302,12 @@ def _read(connection: Connection) -> tuple[tuple[SenderDomain, ...], list[_Store
             id=row.id,
             domain=row.domain,
             created_at=row.created_at,
-            keys=tuple(each.key for each in stored if each.key.domain == row.domain),
+            keys=tuple(
+                sorted(
+                    (each.key for each in stored if each.key.domain == row.domain),
+                    key=lambda key: _ORDER.index(key.state),
+                )
+            ),
         )
         for row in domains
     ), stored

@@ -15,6 +15,7 @@ import pillarbox.access.keys
 import pillarbox.journal.journal
 import pillarbox.queue.tables
 import pillarbox.relays.tables
+import pillarbox.senders.tables
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.schema import metadata
 from pillarbox.base.db.upgrade import LATEST, Condition, check_integrity, inspect, upgrade
@@ -25,6 +26,7 @@ DECLARED_BY = (
     pillarbox.journal.journal,
     pillarbox.queue.tables,
     pillarbox.relays.tables,
+    pillarbox.senders.tables,
 )
 
 

@@ -14,6 +14,7 @@ import pillarbox.access.keys
 import pillarbox.journal.journal
 import pillarbox.queue.tables
 import pillarbox.relays.tables
+import pillarbox.senders.tables
 from pillarbox.base.db.dsn import Dsn
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.schema import metadata
@@ -27,6 +28,7 @@ DECLARED_BY = (
     pillarbox.journal.journal,
     pillarbox.queue.tables,
     pillarbox.relays.tables,
+    pillarbox.senders.tables,
 )
 
 

@@ -19,6 +19,7 @@ from pillarbox.queue.depth import Depth
 from pillarbox.queue.queue import Queue
 from pillarbox.relays.connecting import Connecting
 from pillarbox.relays.registry import Registry
+from pillarbox.senders.domains import SenderDomains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class Desk:
     queue: Queue
     registry: Registry
     keys: Keys
+    senders: SenderDomains
     acceptance: Acceptance
     diagnosis: Diagnosis
     connecting: Connecting

@@ -29,6 +29,7 @@ from pillarbox.inlets.http.api import (
     relays,
     restored,
     routes,
+    sender_domains,
     versions,
 )
 from pillarbox.inlets.http.body import Intake
@@ -50,6 +51,7 @@ _API = (
     consent,
     versions,
     routes,
+    sender_domains,
     keys,
     providers,
     events,
