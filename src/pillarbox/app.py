@@ -83,8 +83,7 @@ async def open_app(
         home.prepare(config)
         database = await stack.enter_async_context(OpenDatabase(config.database))
         keyring = await _keyring(config, database)
-        clock, bell = database.clock, database.bell
-        ids = Ids(clock)
+        clock, bell, ids = database.clock, database.bell, Ids(database.clock)
         queue = Queue(database, clock, bell)
         registry, keys, senders = await _loaded(database, keyring, ids)
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
@@ -95,6 +94,8 @@ async def open_app(
             queue, registry, clock, ids, ehlo_name, sharing=sharing, tokens=tokens
         )
         supervisor = Supervisor(equipment, bell)
+        acceptance = Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock))
+        acceptance.sign_by(senders.signers)
         operator_token = token()
         desk = Desk(
             config=config,
@@ -104,23 +105,21 @@ async def open_app(
             registry=registry,
             keys=keys,
             senders=senders,
-            acceptance=Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock)),
+            acceptance=acceptance,
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name), tokens),
             connecting=connecting,
             operator_token=Secret(operator_token),
             is_ready=lambda: supervisor.is_alive,
             sessions=equipment.sessions,
         )
-        desk.acceptance.sign_by(senders.signers)
         if database.is_shared:
             following = _following(database, registry, keys, senders)
             await stack.enter_async_context(following)
         if deliver:
-            alone = not database.is_shared
-            await stack.enter_async_context(_delivering(supervisor, queue, clock, alone=alone))
+            sweeper = Sweeper(queue, clock, Retention())
+            carrying = _delivering(supervisor, sweeper, drain_seconds, not database.is_shared)
+            await stack.enter_async_context(carrying)
         yield App(config, desk, supervisor, http.build(desk), operator_token)
-        if deliver and drain_seconds:
-            await supervisor.drain(drain_seconds)
 
 
 async def _loaded(
@@ -273,13 +272,15 @@ async def _beside(work: Coroutine[None, None, None], name: str) -> AsyncIterator
 
 @asynccontextmanager
 async def _delivering(
-    supervisor: Supervisor, queue: Queue, clock: Clock, *, alone: bool
+    supervisor: Supervisor, sweeper: Sweeper, drain_seconds: float, alone: bool
 ) -> AsyncIterator[None]:
-    sweeper = Sweeper(queue, clock, Retention())
+    """Carry mail until the block ends well, and what is due then for a while longer."""
     carrying = asyncio.create_task(supervisor.run(alone=alone), name="supervisor")
     sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
     try:
         yield
+        if drain_seconds:
+            await supervisor.drain(drain_seconds)
     finally:
         sweeping.cancel()
         await supervisor.stop()
