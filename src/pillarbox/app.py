@@ -113,8 +113,7 @@ async def open_app(
             sessions=equipment.sessions,
         )
         if database.is_shared:
-            following = _following(database, registry, keys, senders)
-            await stack.enter_async_context(following)
+            await stack.enter_async_context(_following(database, registry, keys, senders))
         if deliver:
             sweeper = Sweeper(queue, clock, Retention())
             carrying = _delivering(supervisor, sweeper, drain_seconds, not database.is_shared)
