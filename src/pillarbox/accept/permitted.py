@@ -89,9 +89,14 @@ def with_copies(ways: tuple[Way, ...], relay: Relay) -> tuple[Way, ...]:
     return (*ways, *(replace(ways[0], path=copy) for copy in copies if copy not in known))
 
 
-def refuse_too_large(registry: Roster, ways: Sequence[Way], octets: int) -> None:
+def lets_all_through(settings: RelaySettings) -> bool:
+    """Whether there is nothing to decide: anybody may send to anybody, and nobody gets a copy."""
+    return not (settings.senders or settings.recipients or settings.redirect_to or settings.bcc)
+
+
+def refuse_too_large(registry: Roster, places: Sequence[Destination], octets: int) -> None:
     """Raises TooLarge when a relay on the way does not take as much."""
-    for relay_id in dict.fromkeys(way.place.relay_id for way in ways):
+    for relay_id in dict.fromkeys(place.relay_id for place in places):
         relay = registry.get(relay_id)
         most = relay.settings.max_octets
         if most is not None and octets > most:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from pillarbox.accept.destinations import destinations
-from pillarbox.accept.permitted import Way, permitted, refuse_too_large, with_copies
+from pillarbox.accept.permitted import (
+    lets_all_through,
+    permitted,
+    refuse_too_large,
+    with_copies,
+)
 from pillarbox.accept.rules import Checked
 from pillarbox.accept.submission import Submission
 from pillarbox.base.errors import Rejected, TooLarge
@@ -38,8 +43,8 @@ def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids)
             f"{MAX_CONTENT:,}. Send a link instead of the file",
             field="attachments",
         )
-    ways = _ways(submission, checked, draft)
-    refuse_too_large(checked.registry, ways, content.size)
+    envelope, places = _ways(submission, checked, draft)
+    refuse_too_large(checked.registry, places or (Destination(checked.relay.id),), content.size)
     return Parcel(
         id=message_id,
         accepted_at=now,
@@ -47,7 +52,7 @@ def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids)
         principal=str(submission.principal),
         stream=checked.stream,
         relay_id=checked.relay.id,
-        envelope=Envelope(_reverse_path(checked, draft), tuple(way.path for way in ways)),
+        envelope=envelope,
         content=content,
         from_header=str(draft.from_),
         subject=draft.subject,
@@ -56,23 +61,30 @@ def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids)
         send_at=submission.send_at,
         tags=submission.tags,
         metadata=dict(submission.metadata),
-        delivery_ids=tuple(sorted(ids.new("dlv") for _ in ways)),
+        delivery_ids=tuple(sorted(ids.new("dlv") for _ in envelope.forward_paths)),
         idempotency=submission.idempotency,
-        destinations=tuple(way.place for way in ways),
+        destinations=places,
     )
 
 
-def _ways(submission: Submission, checked: Checked, draft: Draft) -> tuple[Way, ...]:
-    """Who gets a copy, and by which relay. Raises Rejected where one is not to be used for it."""
-    paths, sender = draft.envelope().forward_paths, draft.from_.address
-    by_routes = destinations(checked.registry, submission, sender, paths)
-    places = by_routes or (Destination(checked.relay.id),) * len(paths)
-    return with_copies(permitted(checked.registry, sender, paths, places), checked.relay)
+def _ways(
+    submission: Submission, checked: Checked, draft: Draft
+) -> tuple[Envelope, tuple[Destination, ...]]:
+    """
+    Who gets a copy, and by which relay; no destinations where all go by the same.
 
-
-def _reverse_path(checked: Checked, draft: Draft) -> Address | None:
+    Raises Rejected where a relay is not to be used for one of them.
+    """
     own = checked.relay.settings.reverse_path
-    return Address.parse(own) if own else draft.envelope().reverse_path
+    envelope = draft.envelope(Address.parse(own) if own else ...)
+    paths, sender = envelope.forward_paths, draft.from_.address
+    places = destinations(checked.registry, submission, sender, paths)
+    if not places and lets_all_through(checked.relay.settings):
+        return envelope, ()
+    places = places or (Destination(checked.relay.id),) * len(paths)
+    ways = with_copies(permitted(checked.registry, sender, paths, places), checked.relay)
+    paths = tuple(way.path for way in ways)
+    return Envelope(envelope.reverse_path, paths), tuple(way.place for way in ways)
 
 
 def _domain(draft: Draft) -> str:

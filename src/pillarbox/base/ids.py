@@ -15,27 +15,28 @@ from functools import lru_cache
 from pillarbox.base.clock import Clock
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
-_TIME_BITS, _CHANCE_BITS = 48, 80
-_CHANCE_SHIFTS = range(_CHANCE_BITS - 10, -1, -10)
-_PAGE = 1000  # octets: a hundred ids
+_TIME_BITS, _CHANCE_LETTERS = 48, 16
+_PAGE = 100 * _CHANCE_LETTERS
+# 256 octets on 32 letters: eight octets each, so no letter comes more often than another.
+_LETTER_OF_OCTET = (_ALPHABET * 8).encode()
 
-Chance = Callable[[int], int]
-"""Given a number of bits, a multiple of eight, a random integer of that size."""
+Chance = Callable[[int], str]
+"""Given a number, as many random letters of the alphabet."""
 
 
 class PooledChance:
     """The system's randomness, asked for a page at a time: an id each asks costs a system call."""
 
     def __init__(self) -> None:
-        self._pool = b""
+        self._page = ""
+        self._used = 0
 
-    def __call__(self, bits: int) -> int:
-        octets = bits // 8
-        if len(self._pool) < octets:
-            self._pool = secrets.token_bytes(_PAGE)
-        taken, self._pool = self._pool[:octets], self._pool[octets:]
-        return int.from_bytes(taken)
+    def __call__(self, letters: int) -> str:
+        start, self._used = self._used, self._used + letters
+        if self._used > len(self._page):
+            self._page = secrets.token_bytes(_PAGE).translate(_LETTER_OF_OCTET).decode()
+            start, self._used = 0, letters
+        return self._page[start : self._used]
 
 
 class Ids:
@@ -46,20 +47,17 @@ class Ids:
         self._chance = chance or PooledChance()
 
     def new(self, prefix: str) -> str:
-        return f"{prefix}_{encode(self._clock.now(), self._chance(_CHANCE_BITS))}"
+        return f"{prefix}_{time_of(self._clock.now())}{self._chance(_CHANCE_LETTERS)}"
 
 
-def encode(moment: datetime, chance: int) -> str:
-    """26 characters: milliseconds since 1970, then the 80 bits of chance."""
-    return _time(int(moment.timestamp() * 1000) % (1 << _TIME_BITS)) + "".join(
-        [_PAIRS[(chance >> shift) & 1023] for shift in _CHANCE_SHIFTS]
-    )
+def time_of(moment: datetime) -> str:
+    """The ten characters that an id of this millisecond begins with."""
+    return _time(int(moment.timestamp() * 1000) % (1 << _TIME_BITS))
 
 
 @lru_cache(maxsize=4)
 def _time(milliseconds: int) -> str:
-    """The first ten characters, which all ids of a millisecond share."""
-    return "".join([_PAIRS[(milliseconds >> shift) & 1023] for shift in range(40, -1, -10)])
+    return "".join([_ALPHABET[(milliseconds >> shift) & 31] for shift in range(45, -1, -5)])
 
 
 def token(octets: int = 32) -> str:

@@ -137,8 +137,10 @@ class Draft:
         """
         if isinstance(reverse_path, EllipsisType):
             reverse_path = (self.sender or self.from_).address
-        recipients = (mailbox.address for mailbox in chain(self.to, self.cc, self.bcc))
-        return Envelope(reverse_path, tuple(dict.fromkeys(recipients)))
+        recipients = tuple([mailbox.address for mailbox in chain(self.to, self.cc, self.bcc)])
+        if len(recipients) > 1:
+            recipients = tuple(dict.fromkeys(recipients))
+        return Envelope(reverse_path, recipients)
 
     def _problems(self) -> Iterator[Invalid]:
         recipients = len(self.to) + len(self.cc) + len(self.bcc)

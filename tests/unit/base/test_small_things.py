@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from pillarbox.access.keys import Keys
 from pillarbox.access.principal import OPERATOR, Principal, PrincipalKind
 from pillarbox.base.errors import Invalid, NotFound, Unauthenticated
-from pillarbox.base.ids import Ids, encode
+from pillarbox.base.ids import Ids, time_of
 from pillarbox.base.log import redact
 from pillarbox.base.secret import Secret
 from support.clocks import HandClock
@@ -23,7 +24,7 @@ from support.databases import open_database
 
 def test_ids_sort_by_age() -> None:
     clock = HandClock()
-    ids = Ids(clock, chance=lambda bits: 0)
+    ids = Ids(clock, chance=lambda letters: "0" * letters)
     made = []
     for _ in range(5):
         made.append(ids.new("msg"))
@@ -34,11 +35,19 @@ def test_ids_sort_by_age() -> None:
     assert all(len(each) == len("msg_") + 26 for each in made)
 
 
-def test_an_id_uses_all_its_chance() -> None:
-    now = HandClock().now()
+def test_an_id_has_sixteen_letters_of_chance_after_its_time() -> None:
+    """80 bits: every letter of the alphabet, as often as the others, in every place."""
+    clock = HandClock()
+    ids = Ids(clock)
 
-    assert encode(now, 0) != encode(now, 1)
-    assert encode(now, (1 << 80) - 1)[:9] == encode(now, 0)[:9]
+    made = [ids.new("msg") for _ in range(20_000)]
+
+    assert {each[:14] for each in made} == {f"msg_{time_of(clock.now())}"}
+    assert len(set(made)) == len(made)
+    for place in range(14, 30):
+        counts = Counter(each[place] for each in made)
+        assert set(counts) == set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+        assert max(counts.values()) < 2 * 20_000 / 32
 
 
 def test_a_secret_does_not_come_out_by_accident() -> None:
