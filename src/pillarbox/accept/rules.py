@@ -42,8 +42,10 @@ class Checked:
         self.expires_at = submission.expires_at or (
             (submission.send_at or now) + self.stream.lifetime
         )
-        self._note(_time_problems(submission, self.expires_at, now))
-        self._note(_label_problems(submission))
+        if submission.send_at or submission.expires_at:
+            self._note(_time_problems(submission, self.expires_at, now))
+        if submission.tags or submission.metadata:
+            self._note(_label_problems(submission))
         self.draft = self._draft(submission)
 
     def _note(self, problems: Iterator[Invalid]) -> None:
@@ -68,7 +70,8 @@ class Checked:
 
     def _draft(self, submission: Submission) -> Draft | None:
         parts = with_defaults(submission.draft, self.relay)
-        self._note(sender_problems(parts, self.relay))
+        if self.relay.settings.senders:
+            self._note(sender_problems(parts, self.relay))
         if parts.get("from_") is None:
             missing = f"say who it is from: the relay “{self.relay.name}” has no default sender"
             self._note(iter([Invalid(missing, field="from")]))
@@ -87,6 +90,8 @@ def with_defaults(draft: Mapping[str, Any], relay: Relay) -> dict[str, Any]:
     parts["from_"] = parts.get("from_") or settings.from_
     if settings.reply_to is not None and not parts.get("reply_to"):
         parts["reply_to"] = (settings.reply_to,)
+    if not settings.headers:
+        return parts
     given = tuple(parts.get("headers", ()))
     names = {header.name.lower() for header in given}
     extra = (Header(name, value) for name, value in settings.headers if name.lower() not in names)

@@ -137,7 +137,7 @@ def row_of(at: datetime, event: Event) -> dict[str, Any]:
 
 def _row(at: datetime, event: Event) -> tuple[Any, ...]:
     """The same for _EVENTS."""
-    facts = [f"{as_json(name)}: {as_json(getattr(event, name))}" for name in _FACTS[type(event)]]
+    facts = [f'"{name}": {as_json(getattr(event, name))}' for name in _FACTS[type(event)]]
     return (
         microseconds(at),
         event.name,

@@ -15,7 +15,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from io import BytesIO
-from itertools import chain
 from typing import NamedTuple
 
 from pillarbox.base.errors import Invalid
@@ -87,8 +86,8 @@ def check_message_id(message_id: str) -> None:
 def _check_names(head: str, fields: Sequence[Field]) -> None:
     """The header section holds the fields we meant, in our order, and none besides."""
     starts = head.count("\r\n") - head.count("\r\n ") - head.count("\r\n\t")
-    named = all(line.startswith(f"{name}:") and line[-2:] == "\r\n" for name, line in fields)
-    if starts != len(fields) or not named:
+    are_named = [line.startswith(f"{name}:") and line[-2:] == "\r\n" for name, line in fields]
+    if starts != len(fields) or not all(are_named):
         raise Invalid("the header section did not come out as it was meant", field="headers")
 
 
@@ -246,6 +245,6 @@ def _boundary_stem(message_id: str, leaves: Sequence[_Part]) -> str:
         digest = hashlib.blake2b(f"{message_id}{salt}".encode(), digest_size=12).hexdigest()
         stem = f"=_{digest}"
         octets = stem.encode()
-        if not any(octets in chunk for chunk in chain.from_iterable(p.chunks for p in leaves)):
+        if not any(octets in chunk for part in leaves for chunk in part.chunks):
             return stem
     raise Invalid("no boundary could be found that its parts do not contain", field="attachments")

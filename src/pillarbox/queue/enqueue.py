@@ -185,12 +185,12 @@ def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
     due_at = microseconds(parcel.send_at) if parcel.is_scheduled else accepted_at
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
     for number, (delivery_id, forward_path) in enumerate(paths):
-        destination = parcel.destination(number)
+        place = parcel.destinations[number] if parcel.destinations else None
         yield (
             delivery_id,
             parcel.id,
-            destination.relay_id,
-            destination.stand_ins,
+            place.relay_id if place else parcel.relay_id,
+            place.stand_ins if place else None,
             priority,
             lane,
             str(forward_path),

@@ -245,7 +245,9 @@ def _has_broken_text(whole: dict[str, Any]) -> bool:
         below: list[Any] = []
         for each in level:
             below += (*each, *each.values()) if isinstance(each, dict) else each
-        is_broken = is_broken or any(type(it) is str and _is_broken(it) for it in below)
+        texts = [it for it in below if isinstance(it, str)]
+        if not all(map(str.isascii, texts)):
+            is_broken = is_broken or any(map(_is_broken, texts))
         level = [it for it in below if isinstance(it, dict | list)]
         if not level:
             return is_broken
@@ -288,8 +290,6 @@ def _faulty_name(name: str, where: str) -> Iterator[Invalid]:
 
 def _is_broken(text: str) -> bool:
     """A lone surrogate: it is in no Unicode text, and cannot be encoded."""
-    if text.isascii():
-        return False
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -55,23 +55,23 @@ def read_fields(raw: Mapping[str, Any], fields: Mapping[str, Field]) -> Read:
     """Everything that can be read, and every fault with its field."""
     found = Read()
     for name, value in raw.items():
-        if name not in fields:
+        wanted = fields.get(name)
+        if wanted is None:
             found.faults.append(unknown(name, fields))
         elif value is not None:
-            _read_one(found, name, value, fields[name])
+            try:
+                found.values[name] = wanted.read(value)
+            except (Invalid, Rejected) as error:
+                _note(found, name, error)
     return found
 
 
-def _read_one(found: Read, name: str, value: Any, wanted: Field) -> None:
-    try:
-        found.values[name] = wanted.read(value)
-    except Invalid as fault:
-        found.faults.append(fault.under(name))
-    except Partly as partly:
-        found.faults += [fault.under(name) for fault in partly.problems]
-        found.partial[name] = partly.value
-    except Rejected as rejected:
-        found.faults += [fault.under(name) for fault in rejected.problems]
+def _note(found: Read, name: str, error: Invalid | Rejected) -> None:
+    """What is wrong with this field, seen from the object."""
+    if isinstance(error, Partly):
+        found.partial[name] = error.value
+    problems = [error] if isinstance(error, Invalid) else error.problems
+    found.faults += [fault.under(name) for fault in problems]
 
 
 def unknown(name: str, fields: Mapping[str, Any]) -> Invalid:

@@ -108,7 +108,7 @@ def submission_of(
     return Submission(
         principal=principal,
         inlet="http",
-        draft=_completed(draft, faults, found.partial),
+        draft=_completed(draft, faults, found.partial) if faults else draft,
         relay=values.get("relay"),
         stream=values.get("stream", "transactional"),
         send_at=values.get("send_at"),
