@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,24 @@ def _damaged(file: Path) -> None:
     file.write_bytes(octets)
 
 
+def _overwrite(name: str) -> Callable[[Path], None]:
+    """Damage that leaves the schema readable: where this table or index begins."""
+
+    def damage(file: Path) -> None:
+        upgrade(file)
+        with sqlite3.connect(file) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+            (page,) = connection.execute(query, [name]).fetchone()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.close()
+        octets = bytearray(file.read_bytes())
+        octets[(page - 1) * size : page * size] = b"\xff" * size
+        file.write_bytes(octets)
+
+    return damage
+
+
 def _another_programs(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE customers (id)")
@@ -115,6 +134,11 @@ def _another_programs(file: Path) -> None:
         (lambda file: file.write_text("Dear diary"), "is not a SQLite database"),
         (_newer, "newer pillarbox"),
         (_damaged, "is damaged"),
+        (_overwrite("deliveries"), "is damaged"),
+        (_overwrite("deliveries_due"), "is damaged"),
+        (_overwrite("deliveries_leased"), "is damaged"),
+        (_overwrite("sqlite_autoindex_messages_1"), "is damaged"),
+        (_overwrite("events"), "is damaged"),
         (_another_programs, "of another program"),
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def _version(path: Path) -> str:
             if tables:
                 raise of_another_program(str(path))
             return ""
+        _look_over(connection)
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return str(row[0]) if row else ""
     except sqlite3.DatabaseError as error:
@@ -114,6 +116,31 @@ def _version(path: Path) -> str:
         ) from None
     finally:
         connection.close()
+
+
+def _look_over(connection: sqlite3.Connection) -> None:
+    """
+    Read where every table and index begins and ends; raises what SQLite says of a damaged one.
+
+    It takes milliseconds, however large the file. A full check would read all of it: that is
+    what `pillarbox doctor` is for.
+    """
+    found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    for kind, name, table, sql in found.fetchall():
+        for look in _ends(name) if kind == "table" else _beginning(name, table, sql or ""):
+            connection.execute(look).fetchall()
+
+
+def _ends(table: str) -> Iterator[str]:
+    for order in ("ASC", "DESC"):
+        yield f'SELECT rowid FROM "{table}" ORDER BY rowid {order} LIMIT 1'  # noqa: S608  its own name
+
+
+def _beginning(index: str, table: str, sql: str) -> Iterator[str]:
+    """An index over a part of its table is used only where that part is asked for."""
+    part = sql.partition(" WHERE ")[2]
+    where = f"WHERE {part} " if part else ""
+    yield f'SELECT rowid FROM "{table}" INDEXED BY "{index}" {where}LIMIT 1'  # noqa: S608  as above
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
