@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -59,3 +60,13 @@ def test_nothing_is_left_out(page: str) -> None:
 
     assert THERE[page]
     assert [name for name in THERE[page] if name not in text] == []
+
+
+def test_metrics_that_the_guides_name_exist() -> None:
+    """An alarm on a name that is not there never rings."""
+    guides = "".join(each.read_text() for each in sorted((ROOT / "docs/guides").rglob("*.md")))
+    named = set(re.findall(r"\bpillarbox_[a-z_]+\b", guides))
+    known = {f"{each.name}_total" if each.kind == "counter" else each.name for each in FIGURES}
+
+    assert len(named) > 5
+    assert named <= known
