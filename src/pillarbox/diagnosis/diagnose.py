@@ -18,6 +18,7 @@ from pillarbox.diagnosis.cautions import settings_step
 from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
 from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
+from pillarbox.diagnosis.guarded import guarded, wrong_port
 from pillarbox.diagnosis.local import folder_step, sandbox_step
 from pillarbox.diagnosis.proposals import Proposals, propose
 from pillarbox.diagnosis.sender import Readiness, Sender, check
@@ -140,11 +141,14 @@ class Diagnosis:
             case RelayKind.PICKUP:
                 return _local(settings, question, await folder_step(settings))
         case = self._case(settings, secrets, question)
+        if not self._around.allow_private and (fault := wrong_port(settings)):
+            return _faulty([fault], settings)
         try:
             report = await self._of_server(await self._with_token(case, secrets, ask), ask)
         except Invalid as fault:
             return _faulty([fault], settings)
-        return discreet(report, secrets)
+        report = discreet(report, secrets)
+        return report if self._around.allow_private else guarded(report)
 
     def _case(self, settings: RelaySettings, secrets: Secrets, question: Question) -> Case:
         where = endpoint(

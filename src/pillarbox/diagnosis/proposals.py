@@ -20,6 +20,7 @@ from pillarbox.base.errors import Rejected
 from pillarbox.base.fetch import Page, Unfetched, fetch
 from pillarbox.diagnosis import autoconfig, ports
 from pillarbox.diagnosis.findings import Proposal
+from pillarbox.diagnosis.guarded import wrong_port
 from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.mail.address import Address
 from pillarbox.relays import presets
@@ -153,7 +154,7 @@ class _Search:
                 content = await fetch(page, self.around.resolver)
                 servers = autoconfig.read(content, self.address)
             except Unfetched as nothing:
-                notes.append(nothing.cause)
+                notes.append(nothing.cause if self.around.allow_private else f"no page at {host}")
                 continue
             except autoconfig.NotAutoconfig as wrong:
                 notes.append(f"{host} has a page, but {wrong}")
@@ -251,6 +252,8 @@ class _Search:
             allow_private=self.around.allow_private,
             allow_networks=self.around.allow_networks,
         )
+        if not self.around.allow_private and wrong_port(settings):
+            return None
         return replace(where, trust=replace(where.trust, authorities=self.around.authorities))
 
 
