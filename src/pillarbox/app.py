@@ -150,7 +150,7 @@ async def _consents(
         redirect_uri=config.public_url + CALLBACK_PATH,
     )
     connecting = Connecting(registry, tokens, around)
-    upkeep = Upkeep(database, registry, tokens, connecting)
+    upkeep = Upkeep(database, registry, tokens, connecting, clock)
     async with _beside(upkeep.run(), "consents"):
         yield tokens, connecting
     await kept.close()

@@ -37,10 +37,15 @@ class Upkeep:
     """Runs until it is cancelled, in every process; what it does is done by one of them."""
 
     def __init__(
-        self, database: Database, registry: Registry, access: AccessTokens, connecting: Connecting
+        self,
+        database: Database,
+        registry: Registry,
+        access: AccessTokens,
+        connecting: Connecting,
+        clock: Clock,
     ) -> None:
         self._database = database
-        self._clock: Clock = database.clock
+        self._clock = clock
         self._registry = registry
         self._access = access
         self._connecting = connecting
