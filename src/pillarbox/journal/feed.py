@@ -3,6 +3,10 @@ Following the journal as it grows: one look at a time, shared by everybody who f
 
 A look asks for the newest id, which costs the same however long the journal is. Who follows
 reads from its own cursor, so nobody is handed an entry and nobody's entry can get lost.
+
+With several writers an id can be given out before a smaller one is committed. A reader who went
+past such a gap would never see what appears in it. So whoever may be writing there is waited
+for, a moment; then the gap is filled or will stay one. SQLite has one writer and no such gaps.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from pillarbox.journal import journal
 from pillarbox.journal.journal import Entry
 
 _LOOK_SECONDS = 0.2
+_LOOKS_AT_WRITERS, _BREATH_SECONDS = 15, 0.02
 
 
 class Feed:
@@ -33,10 +38,26 @@ class Feed:
 
     async def read(self, cursor: int, *, limit: int) -> list[Entry]:
         """Entries after cursor, oldest first, as far as nothing before them can still come."""
-        now = self._clock.now()
+        found = await self._after(cursor, limit)
+        gap = journal.first_gap(found, cursor, self._clock.now())
+        if gap is None or not self._database.is_shared:
+            return found
+        if not await self._have_ended(await self._database.read(journal.writers)):
+            return found[:gap]
+        return [each for each in await self._after(cursor, limit) if each.id <= found[-1].id]
+
+    async def _after(self, cursor: int, limit: int) -> list[Entry]:
         return await self._database.read(
-            lambda connection: journal.after(connection, cursor, limit=limit, now=now)
+            lambda connection: journal.after(connection, cursor, limit=limit)
         )
+
+    async def _have_ended(self, writers: frozenset[str]) -> bool:
+        """Whether none of these transactions is open any more, a moment from now."""
+        for _ in range(_LOOKS_AT_WRITERS):
+            if not writers & await self._database.read(journal.writers):
+                return True
+            await self._clock.sleep(_BREATH_SECONDS)
+        return False
 
     async def look(self) -> int:
         """The newest id, a moment from now. All who wait at the same time share one look."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     func,
     select,
+    text,
 )
 
 from pillarbox.base.db.notice import CHANGES, ring_on_commit
@@ -50,7 +51,14 @@ Index(
 Index("events_by_at", events.c.at)
 
 _ABOUT_MAIL = ("message.", "delivery.")
-_IN_FLIGHT = timedelta(seconds=15)  # longer than a transaction of ours may take
+_IN_FLIGHT = timedelta(hours=1)  # longer than a transaction may be open, an application's too
+
+# Who writes into a table has this lock from before its first row until the transaction ends.
+_WRITERS = text(
+    "SELECT virtualtransaction FROM pg_locks WHERE relation = 'events'::regclass "
+    "AND mode = 'RowExclusiveLock' AND database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 LEAP = 1_000_000_000  # more events than happen between a backup and the loss
 
@@ -93,23 +101,24 @@ def of_message(connection: Connection, message_id: str) -> list[Entry]:
     return [Entry(*row) for row in connection.execute(query)]
 
 
-def after(connection: Connection, cursor: int, *, limit: int, now: datetime) -> list[Entry]:
-    """
-    Entries with an id above cursor, oldest first, as far as nothing before them can still come.
-
-    With several writers an id can be given out before a smaller one is committed. So an entry
-    behind a gap is withheld while it is young: a reader who went past the gap would never see
-    what appears in it. SQLite has one writer and no such gaps.
-    """
+def after(connection: Connection, cursor: int, *, limit: int) -> list[Entry]:
+    """Entries with an id above cursor, oldest first. Readers with a cursor ask feed.py."""
     query = select(events).where(events.c.id > cursor).order_by(events.c.id).limit(limit)
-    found = [Entry(*row) for row in connection.execute(query)]
-    if connection.dialect.name == "sqlite":
-        return found
+    return [Entry(*row) for row in connection.execute(query)]
+
+
+def first_gap(found: Sequence[Entry], cursor: int, now: datetime) -> int | None:
+    """The place of the first entry behind ids that may still appear, or None."""
     ids = [cursor, *(each.id for each in found)]
     for place, (left, right) in enumerate(pairwise(ids)):
         if right > left + 1 and found[place].at > now - _IN_FLIGHT:
-            return found[:place]
-    return found
+            return place
+    return None
+
+
+def writers(connection: Connection) -> frozenset[str]:
+    """Transactions on PostgreSQL that may have written an event and are not at their end."""
+    return frozenset(connection.scalars(_WRITERS))
 
 
 def before(connection: Connection, cursor: int, *, limit: int) -> list[Entry]:

@@ -64,10 +64,8 @@ async def events(request: Request, page: Annotated[Filter, Query()]) -> Response
         )
         shown, has_more = found[-page.limit :], len(found) > page.limit
     else:
-        now = desk.clock.now()
-        found = await desk.database.read(
-            lambda connection: journal.after(connection, page.after, limit=page.limit + 1, now=now)
-        )
+        streams: Streams = request.app.state.streams
+        found = await streams.feed.read(page.after, limit=page.limit + 1)
         shown, has_more = found[: page.limit], len(found) > page.limit
     cursor = shown[-1].id if shown else page.after
     return listed([show_event(each) for each in shown], has_more=has_more, cursor=str(cursor))
