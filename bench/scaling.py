@@ -19,8 +19,8 @@ from support.program import new_program
 from support.waiting import until
 
 ANSWER_SECONDS = 0.02
-CONNECTIONS = 10  # to the relay, for each worker
-MESSAGES = 600  # for each worker
+CONNECTIONS = 5  # to the relay, for each worker: what a relay has when nobody says otherwise
+MESSAGES = 300  # for each worker
 
 
 @contextmanager
