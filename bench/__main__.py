@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(told, end="\n\n")
         goals += [] if wish.among else race.goals(runners)
     goals += _others(chosen, wish.rounds)
-    print(goal_table(goals))
+    if goals:
+        print(goal_table(goals))
     if not wish.only and not wish.among:
         page.write(told, goals, wish.rounds)
 

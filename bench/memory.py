@@ -58,7 +58,7 @@ def _pass_large(program: Program, key: str) -> None:
     content = base64.b64encode(bytes(_ATTACHED)).decode()
     attachment = {"filename": "large.bin", "content": content}
     request = post(program, key, attachments=[attachment])
-    asyncio.run(all_clients(program.http_port, request, LARGE, LARGE_CLIENTS))
+    all_clients(program.http_port, request, LARGE, LARGE_CLIENTS)
 
 
 async def _fill(program: Program, key: str) -> None:

@@ -21,6 +21,7 @@ from bench.pillarbox_http import on_postgresql, on_sqlite
 from bench.postfix_relay import postfix_relay
 
 MEBIBYTE = 1 << 20
+OURS = ("SQLite", "PostgreSQL")
 Contest = Mapping[str, Callable[[], AbstractContextManager[Contender]]]
 
 EVERYBODY: Contest = {
@@ -68,26 +69,25 @@ def race(contest: Contest, rounds: int) -> dict[str, Runner]:
 
 def table(runners: Mapping[str, Runner]) -> str:
     """A line each: rate, how many times it ours is, CPU of a message, memory at the end."""
-    lines = [
-        "| | msg/s | SQLite is … times it | PostgreSQL is … times it | CPU a message | memory |",
-        "|---|---|---|---|---|---|",
-    ]
+    ours = [key for key in OURS if key in runners]
+    heads = ["", "msg/s", *(f"{key} is … times it" for key in ours), "CPU a message", "memory"]
+    lines = [_line(heads), "|---" * len(heads) + "|"]
     for runner in runners.values():
-        ours = [
-            Range.of_ratios(runners[key].rates, runner.rates)
-            for key in ("SQLite", "PostgreSQL")
-            if key in runners
-        ]
+        ratios = [Range.of_ratios(runners[key].rates, runner.rates) for key in ours]
         octets = max(figure.octets for figure in runner.figures)
         cells = [
             runner.name,
             f"{statistics.median(runner.rates):,.0f}",
-            *map(str, ours),
+            *map(str, ratios),
             f"{statistics.median(runner.cpu):,.0f} µs",
             f"{octets / MEBIBYTE:,.0f} MiB",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_line(cells))
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def goals(runners: Mapping[str, Runner]) -> Sequence[Goal]:
