@@ -11,7 +11,8 @@ Conversations between us and a relay, as text files: what is said is what is tes
     = opening failed auth relay transient 535
 
 Settings: from, to, content (plain, dots, 8bit, utf8, big), credentials (password, token),
-mechanism, nonce, messages (how many), lease (lost), dsn (full), note (text of the transcript).
+mechanism, nonce, messages (how many), behind (yes: each begins with the end of the one
+before), lease (lost), dsn (full), note (text of the transcript).
 """
 
 from __future__ import annotations
@@ -76,6 +77,11 @@ class Conversation:
     @property
     def messages(self) -> int:
         return int(self.settings.get("messages", "1"))
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether each message begins behind the dot of the one before."""
+        return self.settings.get("behind") == "yes"
 
     @property
     def keeps_lease(self) -> bool:

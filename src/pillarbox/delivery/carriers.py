@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,8 +25,21 @@ from pillarbox.mail.reply import Reply
 from pillarbox.queue.message import Claim, SessionFacts
 from pillarbox.relays.relay import RelayKind, Secrets, credentials, endpoint
 from pillarbox.relays.versions import Relay
-from pillarbox.smtp.session import MayStillSend, Session, open_session
+from pillarbox.smtp.session import Letter, MayStillSend, Session, open_session
 from pillarbox.smtp.transcript import Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A message on its way. may_send is asked just before the relay can take it."""
+
+    claim: Claim
+    content: Content
+    may_send: MayStillSend
+
+
+Behind = Callable[[], Errand | None]
+"""Asked with the end of one message: what the same carrier takes next, to begin it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,11 @@ class Carrier(Protocol):
     @property
     def is_usable(self) -> bool: ...
 
-    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried: ...
+    async def carry(self, errand: Errand, behind: Behind) -> Carried: ...
+
+    def drop(self) -> None:
+        """Let go at once, in the middle of whatever was begun."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -103,10 +120,13 @@ class SandboxCarrier:
         self.opened_at = clock.monotonic()
         self.transactions = 0
 
-    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+    async def carry(self, errand: Errand, behind: Behind) -> Carried:
         self.transactions += 1
         captured = Relayed(Reply(250, ("2.0.0 captured by the sandbox; nothing was sent",)))
-        return Carried(dict.fromkeys(claim.envelope.forward_paths, captured), "")
+        return Carried(dict.fromkeys(errand.claim.envelope.forward_paths, captured), "")
+
+    def drop(self) -> None:
+        return None
 
     async def close(self) -> None:
         return None
@@ -123,16 +143,20 @@ class PickupCarrier:
         self.opened_at = clock.monotonic()
         self.transactions = 0
 
-    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+    async def carry(self, errand: Errand, behind: Behind) -> Carried:
         self.transactions += 1
+        claim = errand.claim
         file = self._directory / f"{claim.deliveries[0].id}.eml"
         outcome: Outcome = Relayed(Reply(250, (f"2.0.0 written as {file.name}",)))
         try:
-            await asyncio.to_thread(_write, file, _with_envelope(claim, content))
+            await asyncio.to_thread(_write, file, _with_envelope(claim, errand.content))
         except OSError as error:
             lost = Lost(Loss.UNREACHABLE, f"{file} could not be written: {error.strerror}")
             outcome = Failed(Stage.CONNECT, Blame.RELAY, permanent=False, answer=lost)
         return Carried(dict.fromkeys(claim.envelope.forward_paths, outcome), "")
+
+    def drop(self) -> None:
+        return None
 
     async def close(self) -> None:
         return None
@@ -154,12 +178,22 @@ class SmtpCarrier:
     def is_usable(self) -> bool:
         return self._session.is_usable
 
-    async def carry(self, claim: Claim, content: Content, may_send: MayStillSend) -> Carried:
+    async def carry(self, errand: Errand, behind: Behind) -> Carried:
+        def next_letter() -> Letter | None:
+            following = behind()
+            return None if following is None else (following.claim.envelope, following.content)
+
         mark = self._session.transcript.mark()
         outcomes = await self._session.transact(
-            claim.envelope, content, point_of_no_return=may_send
+            errand.claim.envelope,
+            errand.content,
+            point_of_no_return=errand.may_send,
+            behind=next_letter,
         )
         return Carried(outcomes, self._session.transcript.text_since(mark))
+
+    def drop(self) -> None:
+        self._session.abort()
 
     async def close(self) -> None:
         await self._session.quit()

@@ -50,6 +50,14 @@ class SessionPool:
         else:
             self.say_goodbye(carrier)
 
+    def may_go_on(self, carrier: Carrier, relay: Relay) -> bool:
+        """Whether it is not worn, by messages or by time."""
+        settings = relay.settings
+        return (
+            carrier.transactions < settings.messages_per_connection
+            and self._clock.monotonic() - carrier.opened_at < settings.connection_age_seconds
+        )
+
     def __len__(self) -> int:
         """How many sessions stand idle."""
         return len(self._idle)
@@ -81,9 +89,4 @@ class SessionPool:
             self.say_goodbye(idle.carrier)
 
     def _is_young(self, carrier: Carrier, relay: Relay) -> bool:
-        settings = relay.settings
-        return (
-            carrier.is_usable
-            and carrier.transactions < settings.messages_per_connection
-            and self._clock.monotonic() - carrier.opened_at < settings.connection_age_seconds
-        )
+        return carrier.is_usable and self.may_go_on(carrier, relay)

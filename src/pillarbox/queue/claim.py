@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     String,
+    and_,
     bindparam,
     false,
     func,
@@ -115,8 +116,10 @@ _NEXT_LIST = select(func.min(_columns.stand_ins)).where(
     _columns.due_at.is_not(None),
     _columns.stand_ins > bindparam("after"),
 )
-_travels_along = (contents.c.message_id == messages.c.id) & (
-    messages.c.size <= literal_column(str(TRAVELS_ALONG))
+_travels_along = and_(
+    contents.c.message_id == messages.c.id,
+    contents.c.part == literal_column("0"),
+    messages.c.size <= literal_column(str(TRAVELS_ALONG)),
 )
 _CLAIMED_MESSAGES = Direct(
     lambda ids: (

@@ -15,6 +15,7 @@ from pillarbox.journal.events import Event, MessageAccepted, MessageResent
 from pillarbox.queue import contents
 from pillarbox.queue.lanes import lane_of
 from pillarbox.queue.message import Idempotency, Parcel, Receipt
+from pillarbox.queue.state import DeliveryState
 from pillarbox.queue.tables import deliveries, idempotency_keys, messages
 
 Known = dict[tuple[str, str], tuple[str, str]]
@@ -54,6 +55,9 @@ _DELIVERIES = Rows(
     "state",
     "due_at",
     "expires_at",
+    "tries",
+    "fence",
+    "lease_until",
     "changed_at",
 )
 _KEYS = Rows(idempotency_keys, "scope", "key", "fingerprint", "message_id", "created_at")
@@ -66,13 +70,21 @@ def enqueue(connection: Connection, parcels: Sequence[Parcel]) -> list[Receipt]:
     A repeat of an idempotency key returns the first message's receipt and stores nothing.
     Raises Mismatch when the key came with another request before.
     """
-    known = _known_keys(connection, parcels)
-    receipts, fresh = [], []
-    for parcel in parcels:
+    return enqueue_leased(connection, [(parcel, None) for parcel in parcels])
+
+
+def enqueue_leased(
+    connection: Connection, leased: Sequence[tuple[Parcel, datetime | None]]
+) -> list[Receipt]:
+    """The same. What has a time is stored as claimed by somebody, whose lease ends then."""
+    known = _known_keys(connection, [parcel for parcel, _ in leased])
+    receipts: list[Receipt] = []
+    fresh: list[tuple[Parcel, datetime | None]] = []
+    for parcel, lease_until in leased:
         receipt = _replay(parcel.idempotency, known)
         if receipt is None:
             receipt = Receipt(parcel.id, parcel)
-            fresh.append(parcel)
+            fresh.append((parcel, lease_until))
             if parcel.idempotency is not None:
                 slot = (parcel.idempotency.scope, parcel.idempotency.key)
                 known[slot] = (parcel.idempotency.fingerprint, parcel.id)
@@ -120,12 +132,13 @@ def _replay(idempotency: Idempotency | None, known: Known) -> Receipt | None:
     return Receipt(message_id)
 
 
-def _store(connection: Connection, parcels: Sequence[Parcel]) -> None:
-    if not parcels:
+def _store(connection: Connection, leased: Sequence[tuple[Parcel, datetime | None]]) -> None:
+    if not leased:
         return
+    parcels = [parcel for parcel, _ in leased]
     _MESSAGES.store(connection, [_message_row(parcel) for parcel in parcels])
     contents.store(connection, [(parcel.id, parcel.content.octets) for parcel in parcels])
-    _DELIVERIES.store(connection, [row for parcel in parcels for row in _delivery_rows(parcel)])
+    _DELIVERIES.store(connection, [row for each in leased for row in _delivery_rows(*each)])
     _KEYS.store(connection, [_key_row(each) for each in parcels if each.idempotency is not None])
     told: list[tuple[datetime, Event]] = [(each.accepted_at, _accepted(each)) for each in parcels]
     told += [(each.accepted_at, _resent(each)) for each in parcels if each.resent_from is not None]
@@ -177,12 +190,15 @@ def _message_row(parcel: Parcel) -> tuple[Any, ...]:
     )
 
 
-def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
-    """For _DELIVERIES."""
+def _delivery_rows(parcel: Parcel, lease_until: datetime | None) -> Iterator[tuple[Any, ...]]:
+    """For _DELIVERIES: as it waits, or as a claim leaves it."""
     state, priority = parcel.first_state.value, parcel.stream.priority
     lane = lane_of(parcel.principal)
     accepted_at, expires_at = microseconds(parcel.accepted_at), microseconds(parcel.expires_at)
     due_at = microseconds(parcel.send_at) if parcel.is_scheduled else accepted_at
+    fence, leased_until = 0, microseconds(lease_until)
+    if lease_until is not None:
+        state, due_at, fence = DeliveryState.SENDING.value, None, 1
     paths = zip(parcel.delivery_ids, parcel.envelope.forward_paths, strict=True)
     for number, (delivery_id, forward_path) in enumerate(paths):
         place = parcel.destinations[number] if parcel.destinations else None
@@ -197,6 +213,9 @@ def _delivery_rows(parcel: Parcel) -> Iterator[tuple[Any, ...]]:
             state,
             due_at,
             expires_at,
+            fence,  # tries are as many
+            fence,
+            leased_until,
             accepted_at,
         )
 

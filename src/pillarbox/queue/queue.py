@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -10,6 +11,7 @@ from pillarbox.base import trace
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.database import Database
+from pillarbox.base.errors import Unavailable
 from pillarbox.queue import (
     browse,
     claim,
@@ -26,6 +28,7 @@ from pillarbox.queue.lanes import Turns
 from pillarbox.queue.message import Attempt, Claim, Message, Parcel, Receipt
 from pillarbox.queue.record import Release
 from pillarbox.queue.retention import Retention
+from pillarbox.queue.standing import StandingOrder, StandingOrders, claim_of
 from pillarbox.queue.tally import Tally
 
 
@@ -37,17 +40,65 @@ class Queue:
         self._clock = clock
         self._bell = bell
         self._turns = Turns()
+        self.standing = StandingOrders()
+        """Who waits for what is accepted next."""
+        self._giving_back: set[asyncio.Task[None]] = set()
         self.tally = Tally()
         """What this process has taken in and tried since it started."""
 
     async def enqueue(self, parcel: Parcel) -> Receipt:
-        """Store a message and ring. Raises Mismatch for a reused idempotency key."""
+        """
+        Store a message, and hand it to the worker that waits for it, or ring.
+
+        Raises Mismatch for a reused idempotency key.
+        """
         with trace.span("commit", message=parcel.id, stream=parcel.stream.name):
-            receipt = await self._database.share(enqueue.enqueue, parcel)
+            order = self.standing.promise(parcel)
+            if order is not None:
+                receipt = await self._store_for(order, parcel)
+            else:
+                receipt = await self._database.share(enqueue.enqueue, parcel)
+                self._call(parcel)
         if not receipt.replayed:
             self.tally.accept(parcel)
-        self._bell.ring()
         return receipt
+
+    async def _store_for(self, order: StandingOrder, parcel: Parcel) -> Receipt:
+        """A caller who goes away meanwhile does not take the message along."""
+        now = self._clock.now()
+        try:
+            stored = self._database.share(enqueue.enqueue_leased, (parcel, now + claim.LEASE))
+        except Unavailable:
+            order.break_off()
+            raise
+        stored.add_done_callback(partial(self._hand_over, order, parcel, now))
+        return await asyncio.shield(stored)
+
+    def _hand_over(
+        self, order: StandingOrder, parcel: Parcel, now: datetime, stored: asyncio.Future[Receipt]
+    ) -> None:
+        if stored.cancelled() or stored.exception() is not None or stored.result().replayed:
+            order.break_off()
+            return
+        claimed = claim_of(parcel, now)
+        if not order.keep(claimed):
+            task = asyncio.create_task(self._put_back(claimed), name="give back")
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
+
+    async def _put_back(self, claimed: Claim) -> None:
+        """Nobody is there to carry it any more. If this fails too, its lease runs out."""
+        with contextlib.suppress(Unavailable):
+            await self.release(claimed.tickets, wait=timedelta(0))
+            self._bell.ring()
+
+    def _call(self, parcel: Parcel) -> None:
+        """Tell the worker that is at it, or everybody who might be."""
+        order = self.standing.of(parcel)
+        if order is not None:
+            order.pass_by()
+        if order is None or self._database.is_shared:
+            self._bell.ring()
 
     async def find_key(self, scope: str, key: str, fingerprint: str) -> Receipt | None:
         """The receipt of the request that used this key. Raises Mismatch for another request."""

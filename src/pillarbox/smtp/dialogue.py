@@ -7,7 +7,7 @@ of each recipient. Sessions drive it over a wire; tests drive it with a list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -42,10 +42,17 @@ Outcomes = dict[Address, Outcome]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How to say it. reset_first takes back what an earlier transaction left half said."""
+    """
+    How to say it. reset_first takes back what an earlier transaction left half said.
+
+    behind is asked when the end of the content is about to be said, for the beginning of the
+    next transaction, to go out with it. is_said: this one's beginning went out so.
+    """
 
     use_chunking: bool = True
     reset_first: bool = False
+    behind: Callable[[], bytes] = bytes
+    is_said: bool = False
 
 
 def transact(
@@ -59,7 +66,8 @@ def transact(
 
     Raises Invalid if the content is not what passed the gate of mail/content.py.
     """
-    check_line_ends(content.octets)
+    if not options.is_said:
+        check_line_ends(content.octets)
     if withheld := _withheld(envelope, content, capabilities):
         return dict.fromkeys(envelope.forward_paths, withheld)
     outcomes = _unreachable(envelope, capabilities)
@@ -69,19 +77,35 @@ def transact(
     if not plan.recipients:
         return outcomes
 
-    by_chunks = capabilities.chunking and options.use_chunking
-    plan.say_envelope(envelope, content, capabilities, options)
-    if not by_chunks:
-        plan.says.append(Say(Stage.DATA, b"DATA\r\n"))
+    by_chunks = plan.say_all(envelope, content, capabilities, options)
     talk = _in_one_flight if capabilities.pipelining else _one_by_one
-    answers = yield from talk(plan.says)
+    answers = yield from talk(plan.says, options)
     outcomes |= _judge(plan, answers)
     waiting = [path for path in plan.recipients if path not in outcomes]
     if not waiting:
         yield from _leave(plan, answers)
         return outcomes
-    result = yield from (_by_chunks(content) if by_chunks else _by_data(content))
+    result = yield from (_by_chunks if by_chunks else _by_data)(content, options)
     return outcomes | dict.fromkeys(waiting, result)
+
+
+def beginning(
+    envelope: Envelope, content: Content, capabilities: Capabilities, options: Options = Options()
+) -> bytes:
+    """
+    What `transact` says before the content, to be said behind another transaction.
+
+    Nothing when the relay does not take it so, or when there is something to be said about it
+    that needs no relay.
+    """
+    recipients = tuple(dict.fromkeys(envelope.forward_paths))
+    is_plain = capabilities.pipelining and not _unreachable(envelope, capabilities)
+    if not is_plain or _withheld(envelope, content, capabilities):
+        return b""
+    check_line_ends(content.octets)
+    plan = _Plan(recipients)
+    plan.say_all(envelope, content, capabilities, options)
+    return b"".join(say.octets for say in plan.says)
 
 
 def left_half_way(outcomes: Outcomes) -> bool:
@@ -136,7 +160,17 @@ class _Plan:
         self.recipients = recipients
         self.says: list[Say] = []
 
-    def say_envelope(
+    def say_all(
+        self, envelope: Envelope, content: Content, capabilities: Capabilities, options: Options
+    ) -> bool:
+        """The envelope, and DATA unless the content goes in chunks; whether it does."""
+        self._say_envelope(envelope, content, capabilities, options)
+        by_chunks = capabilities.chunking and options.use_chunking
+        if not by_chunks:
+            self.says.append(Say(Stage.DATA, b"DATA\r\n"))
+        return by_chunks
+
+    def _say_envelope(
         self, envelope: Envelope, content: Content, capabilities: Capabilities, options: Options
     ) -> None:
         """RSET if need be, MAIL, RCPT for each recipient (RFC 5321 §4.1.1.2 and §4.1.1.3)."""
@@ -188,9 +222,9 @@ def _unreachable(envelope: Envelope, capabilities: Capabilities) -> Outcomes:
     return {path: withheld for path in envelope.forward_paths if path.needs_smtputf8}
 
 
-def _in_one_flight(says: list[Say]) -> Dialogue[list[Answer]]:
+def _in_one_flight(says: list[Say], options: Options) -> Dialogue[list[Answer]]:
     """RFC 2920 §3.1: everything at once, then as many answers as there were commands."""
-    answers: list[Answer] = [(yield Flight(tuple(says)))]
+    answers: list[Answer] = [(yield Flight(tuple(says), options.is_said))]
     for before, say in pairwise(says):
         if ends_session(before.stage, answers[-1]):
             break
@@ -198,7 +232,7 @@ def _in_one_flight(says: list[Say]) -> Dialogue[list[Answer]]:
     return answers
 
 
-def _one_by_one(says: list[Say]) -> Dialogue[list[Answer]]:
+def _one_by_one(says: list[Say], options: Options) -> Dialogue[list[Answer]]:
     """Without PIPELINING, stopping as soon as going on makes no sense."""
     answers: list[Answer] = []
     has_recipient = False
@@ -251,15 +285,23 @@ def _leave(plan: _Plan, answers: list[Answer]) -> Dialogue[None]:
     yield Say(Stage.END_OF_DATA, b".\r\n")
 
 
-def _by_data(content: Content) -> Dialogue[Outcome]:
-    """Content with doubled dots, the point of no return, the final dot (RFC 5321 §4.1.1.4)."""
+def _by_data(content: Content, options: Options) -> Dialogue[Outcome]:
+    """
+    Content with doubled dots, the point of no return, the final dot (RFC 5321 §4.1.1.4).
+
+    Small content waits for that point and goes with its dot: one write, one journey.
+    """
+    if content.size <= PIECE:
+        octets = b"".join((*transparent(content.octets), b".\r\n"))
+        say = Say(Stage.END_OF_DATA, octets, f"({content.size} octets)\n.")
+        return (yield from _pass_point_of_no_return(say, options))
     early = yield Pour(Stage.DATA, transparent(content.octets), content.size)
     if early is not None:
         return (yield from _interrupted(early))
-    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b".\r\n")))
+    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b".\r\n"), options))
 
 
-def _by_chunks(content: Content) -> Dialogue[Outcome]:
+def _by_chunks(content: Content, options: Options) -> Dialogue[Outcome]:
     """
     RFC 3030 §2. Small content is one chunk. Big content is a chunk and an empty last one.
 
@@ -267,16 +309,17 @@ def _by_chunks(content: Content) -> Dialogue[Outcome]:
     """
     size = content.size
     if size <= PIECE:
-        last = b"BDAT %d LAST\r\n%b" % (size, content.octets)
-        say = Say(Stage.END_OF_DATA, last, f"BDAT {size} LAST ({size} octets)")
-        return (yield from _pass_point_of_no_return(say))
+        chunk = b"BDAT %d LAST\r\n%b" % (size, content.octets)
+        say = Say(Stage.END_OF_DATA, chunk, f"BDAT {size} LAST ({size} octets)")
+        return (yield from _pass_point_of_no_return(say, options))
     early = yield Pour(Stage.DATA, _chunk(content.octets), size)
     answer = early if early is not None else (yield Hear(Stage.DATA))
     if isinstance(answer, Lost) or refusal(Stage.END_OF_DATA, answer):
         if early is not None:
             yield HangUp("the relay answered before the chunk was complete")
         return _before_the_end(answer)
-    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b"BDAT 0 LAST\r\n")))
+    last = Say(Stage.END_OF_DATA, b"BDAT 0 LAST\r\n")
+    return (yield from _pass_point_of_no_return(last, options))
 
 
 def _chunk(octets: bytes) -> Iterator[bytes]:
@@ -284,7 +327,7 @@ def _chunk(octets: bytes) -> Iterator[bytes]:
     yield from pieces(octets)
 
 
-def _pass_point_of_no_return(last: Say) -> Dialogue[Outcome]:
+def _pass_point_of_no_return(last: Say, options: Options) -> Dialogue[Outcome]:
     """Nothing is uncertain before this; everything is until the relay answers."""
     may_send = yield PointOfNoReturn()
     if may_send is False:
@@ -293,7 +336,8 @@ def _pass_point_of_no_return(last: Say) -> Dialogue[Outcome]:
         return Failed(Stage.DATA, Blame.RELAY, permanent=False, answer=lost)
     if may_send is not True:
         return (yield from _interrupted(may_send))
-    answer: Answer = yield last
+    behind = options.behind()
+    answer: Answer = yield replace(last, behind=behind) if behind else last
     refused = refusal(Stage.END_OF_DATA, answer)
     if refused:
         return refused

@@ -6,12 +6,15 @@ The dialogues say what is said; this module plays them on a wire and keeps the r
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from pillarbox.base import dial
+from pillarbox.base.errors import Invalid
 from pillarbox.base.ids import token
 from pillarbox.base.secret import Secret
 from pillarbox.mail.address import Address
@@ -35,6 +38,7 @@ from pillarbox.smtp.connecting import Connection, connect
 from pillarbox.smtp.dialogue import (
     Options,
     Outcomes,
+    beginning,
     ends_session,
     left_half_way,
     transact,
@@ -58,6 +62,9 @@ from pillarbox.smtp.tls import TlsFacts
 from pillarbox.smtp.transcript import Transcript
 
 T = TypeVar("T")
+Letter = tuple[Envelope, Content]
+NextLetter = Callable[[], Letter | None]
+"""Asked with the final dot: whose beginning may go out behind it. It must be transacted next."""
 MayStillSend = Callable[[], Awaitable[bool]]
 """Asked once, just before the final dot. False when somebody else may be sending the message."""
 
@@ -107,6 +114,7 @@ class Session:
         self._phase_ends = 0.0
         self._ask: MayStillSend | None = None
         self._is_half_way = False
+        self._begun: Letter | None = None  # its beginning went out behind the last dot
         self._secrets: tuple[Secret, ...] = ()  # said in this session; a reply may repeat them
         self._is_leaving = False  # the relay is, or we cannot follow it any more
         self.transcript = transcript
@@ -127,7 +135,8 @@ class Session:
     @property
     def is_usable(self) -> bool:
         """Open, and the relay has said nothing since, such as 421."""
-        return self._wire.is_quiet and not self._is_leaving
+        is_open = self._wire.lost is None if self._begun else self._wire.is_quiet
+        return is_open and not self._is_leaving
 
     async def open(self, credentials: Credentials | None) -> Failed | None:
         """The conversation before the first message; None when we are in."""
@@ -148,6 +157,7 @@ class Session:
         *,
         options: Options | None = None,
         point_of_no_return: MayStillSend | None = None,
+        behind: NextLetter | None = None,
     ) -> Outcomes:
         """
         Hand over one message; what became of each recipient.
@@ -156,6 +166,9 @@ class Session:
         raises, the connection is closed without the final dot.
         """
         options = options or Options()
+        options = replace(options, is_said=self._was_begun((envelope, content)))
+        if behind is not None:
+            options = replace(options, behind=partial(self._begin_next, behind, options))
         if self._is_half_way:
             options = replace(options, reset_first=True)
         self.transactions += 1
@@ -178,6 +191,8 @@ class Session:
 
     async def quit(self) -> None:
         """Say goodbye if we still can, and close (RFC 5321 §4.1.1.10)."""
+        if self._begun:
+            self.abort()  # the relay waits for content; QUIT would be part of it
         if self.is_usable:
             self._begin_phase(_QUIT_SECONDS)
             await self._play(leave())
@@ -186,6 +201,25 @@ class Session:
     def abort(self) -> None:
         """Close the socket now, without QUIT."""
         self._wire.abort()
+
+    def _was_begun(self, letter: Letter) -> bool:
+        """Whether its beginning is said already. If that of another is, nothing fits any more."""
+        begun, self._begun = self._begun, None
+        if begun is not None and (begun[0] is not letter[0] or begun[1] is not letter[1]):
+            self.abort()
+        return begun is not None and self._wire.lost is None
+
+    def _begin_next(self, behind: NextLetter, options: Options) -> bytes:
+        """Only plain letters are begun so; whatever is special about one waits for its turn."""
+        letter = behind()
+        if letter is None:
+            return b""
+        plain = replace(options, reset_first=False, is_said=False)
+        with contextlib.suppress(Invalid):  # it is told when its own turn comes
+            if said := beginning(*letter, self.capabilities, plain):
+                self._begun = letter
+                return said
+        return b""
 
     async def _secure(self, before: Capabilities) -> Capabilities | Failed:
         """What the relay offered before TLS is forgotten (RFC 3207 §4.2)."""
@@ -236,6 +270,9 @@ class Session:
         match step:
             case Say():
                 return self._early() or await self._say((step,))
+            case Flight(says=says, is_said=True):
+                self._put_on_record(says)
+                return await self._hear(says[0].stage)
             case Flight(says=says):
                 return self._early() or await self._say(says)
             case Hear(stage=stage):
@@ -275,10 +312,21 @@ class Session:
         return lost
 
     async def _say(self, says: tuple[Say, ...]) -> Answer:
+        self._put_on_record(says)
+        first = says[0]
+        if len(says) > 1:
+            self._wire.write(b"".join(say.octets for say in says))
+        else:
+            self._wire.write(first.octets + first.behind if first.behind else first.octets)
+        return await self._hear(first.stage)
+
+    def _put_on_record(self, says: tuple[Say, ...]) -> None:
         for say in says:
-            self.transcript.say(say.stage, say.octets if say.shown is None else say.shown)
-        self._wire.write(says[0].octets if len(says) == 1 else b"".join(s.octets for s in says))
-        return await self._hear(says[0].stage)
+            if say.shown is None:
+                self.transcript.say(say.stage, say.octets)
+            else:
+                for line in say.shown.split("\n"):
+                    self.transcript.say(say.stage, line)
 
     async def _hear(self, stage: Stage) -> Answer:
         answer = await self._wire.hear(self._seconds(stage))

@@ -14,19 +14,27 @@ class Say:
     """
     One command. Its answer comes back.
 
-    shown is what the transcript may keep when the octets hold a secret.
+    shown is what the transcript may keep when the octets hold a secret or content; each of its
+    lines is an entry. behind goes out in the same write: what is said next, without waiting for
+    the answer (RFC 2920). It is put on record when its own turn comes.
     """
 
     stage: Stage
     octets: bytes
     shown: str | None = None
+    behind: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """Several commands in one write (RFC 2920). The first answer comes back; Hear the others."""
+    """
+    Several commands in one write (RFC 2920). The first answer comes back; Hear the others.
+
+    is_said: they went out behind what was said before, and only their answers are due.
+    """
 
     says: tuple[Say, ...]
+    is_said: bool = False
 
 
 @dataclass(frozen=True, slots=True)

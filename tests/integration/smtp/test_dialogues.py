@@ -13,7 +13,7 @@ from pillarbox.base.clock import SystemClock
 from pillarbox.mail.outcome import Failed, Loss, Lost, Outcome
 from pillarbox.mail.reply import Reply
 from pillarbox.smtp import opening, session
-from pillarbox.smtp.dialogue import Options, left_half_way, transact
+from pillarbox.smtp.dialogue import Options, beginning, left_half_way, transact
 from pillarbox.smtp.endpoint import Endpoint, TlsMode
 from pillarbox.smtp.replies import ReplyParser
 from pillarbox.smtp.session import open_session
@@ -77,11 +77,13 @@ async def _converse(talk: Conversation, port: int, transcript: Transcript) -> di
         return talk.keeps_lease
 
     outcomes: dict[Any, Outcome] = {}
-    for _ in range(talk.messages):
+    letters = [(talk.envelope, talk.content) for _ in range(talk.messages)]
+    for number, letter in enumerate(letters):
+        following = letters[number + 1] if letter is not letters[-1] and talk.is_hurried else None
         outcomes = await opened.transact(
-            talk.envelope,
-            talk.content,
+            *letter,
             point_of_no_return=may_still_send,
+            behind=lambda following=following: following,
         )
     opened.abort()
     return _named(outcomes)
@@ -97,9 +99,13 @@ def _play_everything(talk: Conversation, player: ListPlayer) -> dict[str, str]:
         if isinstance(mechanism, Failed):
             return {"opening": in_words(mechanism)}
     outcomes: dict[Any, Outcome] = {}
-    half_way = False
-    for _ in range(talk.messages):
-        options = Options(reset_first=half_way)
+    half_way = is_said = False
+    for left in reversed(range(talk.messages)):
+        behind = b""
+        if talk.is_hurried and left:
+            behind = beginning(talk.envelope, talk.content, capabilities)
+        options = Options(reset_first=half_way, behind=lambda said=behind: said, is_said=is_said)
+        is_said = bool(behind)
         outcomes = player.play(transact(talk.envelope, talk.content, capabilities, options))
         half_way = left_half_way(outcomes)
     return _named(outcomes)
@@ -129,8 +135,10 @@ class ListPlayer:
 
     def _take(self, step: Any) -> Any:
         match step:
-            case Say(octets=octets):
-                self._expect(octets)
+            case Say(octets=octets, behind=behind):
+                self._expect(octets + behind)
+                return self._answer()
+            case Flight(is_said=True):
                 return self._answer()
             case Flight(says=says):
                 self._expect(b"".join(say.octets for say in says))
