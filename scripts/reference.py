@@ -270,7 +270,7 @@ def metrics() -> str:
 
 
 def relays() -> str:
-    known = ["name", *READERS, *Slot, PASSPHRASE, "default"]
+    known = ["name", *READERS, *Slot, PASSPHRASE, "inherits", "default"]
     unsaid = set(known) ^ RELAY_FIELDS.keys()
     if unsaid:
         raise SystemExit(f"scripts/reference_words.py: see to {', '.join(sorted(unsaid))}")
@@ -298,8 +298,8 @@ def relays() -> str:
 def type_of(name: str) -> str:
     if name in Slot.__members__.values():
         return "secret"
-    if name in ("name", "default"):
-        return "text" if name == "name" else "true"
+    if name in ("name", "inherits", "default"):
+        return "true" if name == "default" else "text"
     if name == PASSPHRASE:
         return "secret"
     reader = READERS[name]

@@ -8,6 +8,9 @@ RELAY_FIELDS = {
     "writes each message as a file.",
     "default": "`true`: mail that names no relay goes here. Another relay takes it over the same "
     "way; it is never set to `false`.",
+    "inherits": "Another relay, whose word counts, live, for every field that is not said of this "
+    "one. Its secrets count only while this one goes where they were typed for. Null ends it and "
+    "keeps the values.",
     "preset": "A provider from the table below. Host, port, TLS mode, sign-in and limits follow "
     "from it; what is typed wins.",
     "host": "The server's name or IP address, without scheme and port.",

@@ -166,7 +166,7 @@ class Relays(RuleBasedStateMachine):
         for relay in self.house.registry.all():
             for slot in relay.sealed:
                 try:
-                    opened = self.house.registry._open(relay, slot).reveal()
+                    opened = self.house.registry._vault.open(relay, slot).reveal()
                 except CannotOpen:
                     continue
                 typed_slot, where = self.typed_for[opened]

@@ -52,6 +52,7 @@ _OWN_FLAGS = frozenset(
         "auth",
         "username",
         "preset",
+        "inherits",
         "default",
         "state",
         "limit",

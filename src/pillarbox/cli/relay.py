@@ -57,6 +57,9 @@ class Settings:
     from_: Annotated[str | None, Parameter(name="--from", metavar="ADDRESS")] = None
     """Whom mail is from when it does not say: 'Name <a@b.example>'."""
 
+    inherits: Annotated[str | None, Parameter(metavar="RELAY")] = None
+    """Another relay, whose word counts where nothing is said of this one."""
+
     reply_to: Annotated[str | None, Parameter(metavar="ADDRESS")] = None
     """Where answers go."""
 
@@ -88,6 +91,7 @@ class Settings:
             "username": self.username,
             "from": self.from_,
             "reply_to": self.reply_to,
+            "inherits": self.inherits,
             "default": self.default,
         }
 

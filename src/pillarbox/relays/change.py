@@ -89,7 +89,7 @@ class RelayChange:
 
     values holds what was typed, by JSON name; a field that was null has its default, or
     None where the default follows other fields. secrets has an entry for every slot.
-    faults are the fields that could not be read.
+    faults are the fields that could not be read, blank those that were null or nothing.
     """
 
     name: str | None = None
@@ -97,6 +97,7 @@ class RelayChange:
     secrets: Mapping[Slot, SecretChange] = field(default_factory=dict)
     faults: tuple[Invalid, ...] = ()
     forgets_consent: bool = False
+    blank: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, typed: Mapping[str, object]) -> RelayChange:
@@ -117,7 +118,8 @@ class RelayChange:
                     values[name] = _read_value(name, raw)
             except Invalid as fault:
                 faults.append(fault.under(name))
-        return cls(values.pop("name", None), values, secrets, tuple(faults), forgets)
+        blank = frozenset(name for name in values if _is_nothing(typed[name]))
+        return cls(values.pop("name", None), values, secrets, tuple(faults), forgets, blank)
 
     def problems(
         self,
@@ -203,9 +205,14 @@ def _read_value(name: str, raw: object) -> Any:
         return read_name(raw)
     if name not in READERS:
         raise Invalid(f"there is no setting “{name}”{_meant(name)}")
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
+    if _is_nothing(raw):
         return None if name in FOLLOWING else _DEFAULTS[attribute(name)]
     return READERS[name](raw)
+
+
+def _is_nothing(raw: object) -> bool:
+    """What a form sends for an empty field."""
+    return raw is None or (isinstance(raw, str) and not raw.strip())
 
 
 def _read_forgetting(raw: object) -> bool:

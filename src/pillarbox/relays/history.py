@@ -21,7 +21,7 @@ from pillarbox.relays.contradictions import contradictions, missing_secrets
 from pillarbox.relays.difference import Difference, difference, explained
 from pillarbox.relays.relay import RelaySettings, Slot, attribute
 from pillarbox.relays.tables import relay_versions
-from pillarbox.relays.versions import Sealed, read_sealed
+from pillarbox.relays.versions import Relay, Sealed, read_sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +103,12 @@ def without(known: Sequence[Edition], version: int) -> TakenBack:
     return TakenBack(name, settings, _kept(known, settings), names)
 
 
-def undo_problems(back: TakenBack, change: RelayChange, old: RelaySettings) -> list[Invalid]:
+def undo_problems(back: TakenBack, change: RelayChange, old: Relay) -> list[Invalid]:
     """What stands against it; change holds the secrets that were given along."""
     problems = [*change.faults, *contradictions(back.settings)]
     lost = [slot for slot in Slot if slot not in back.sealed]
-    missing = missing_secrets(back.settings, change.held(back.sealed))
-    problems += (explained(each, old, lost) for each in missing)
+    missing = missing_secrets(back.settings, change.held({*back.sealed, *old.lent}))
+    problems += (explained(each, old.settings, lost) for each in missing)
     problems += change.misplaced(back.settings)
     return problems
 

@@ -7,34 +7,31 @@ look, because the version number is part of what sessions are borrowed by.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from pillarbox.access.principal import OPERATOR
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
-from pillarbox.base.errors import Conflict, Invalid, Rejected
+from pillarbox.base.errors import Conflict, Invalid, NotFound, Rejected
 from pillarbox.base.ids import Ids
-from pillarbox.base.reference import Unresolved, resolve
 from pillarbox.base.sealing import Keyring
-from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
 from pillarbox.journal.events import RelayAdded, RelayChanged, RelayRemoved
 from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
-from pillarbox.relays.binding import destination, with_reference
-from pillarbox.relays.change import Clear, RelayChange, Replace
+from pillarbox.relays.change import Clear, Keep, RelayChange
 from pillarbox.relays.consent_loss import forget_tokens, let_go
 from pillarbox.relays.defaults import WHO_WE_ARE
-from pillarbox.relays.difference import difference, dropped_secrets, explained
+from pillarbox.relays.difference import difference
 from pillarbox.relays.history import Edition, editions, undo_problems, without
+from pillarbox.relays.inheritance import follow, following, heirs, own_fields, wanted
 from pillarbox.relays.relay import RelaySettings, Secrets, Slot, json_name
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.routing import Routing
 from pillarbox.relays.tables import relays
+from pillarbox.relays.vault import Vault, reference_problems
 from pillarbox.relays.versions import (
     Decision,
     Relay,
@@ -65,7 +62,7 @@ class Registry(Roster):
 
     def __init__(self, database: Database, keyring: Keyring, clock: Clock, ids: Ids) -> None:
         self._database = database
-        self._keyring = keyring
+        self._vault = Vault(keyring)
         self._clock = clock
         self._ids = ids
         self._known: Mapping[str, Relay] = {}
@@ -96,30 +93,32 @@ class Registry(Roster):
 
     def secrets(self, relay: Relay) -> Secrets:
         """Raises CannotOpen when one was sealed for another destination or with a lost key."""
-        return Secrets(**{slot.value: self._open(relay, slot) for slot in relay.sealed})
+        return self._vault.secrets(relay)
 
     async def add(self, decision: Decision) -> Relay:
         """Raises Rejected with every fault, each with its field."""
-        name = decision.change.name
-        now = self._clock.now()
-        problems = list(decision.change.problems(now=now))
+        name, now = decision.change.name, self._clock.now()
+        parent = self._parent(None, decision)
+        found = wanted(None, parent, decision.change, now)
+        problems = found if isinstance(found, list) else []
         if name is None and not any(problem.field == "name" for problem in problems):
             problems.append(Invalid("give the relay a name", field="name"))
         problems += self._name_taken(name, None)
         problems += reference_problems(decision)
-        if problems or name is None:
+        if problems or name is None or isinstance(found, list):
             raise Rejected(problems)
-        settings = decision.change.apply_to(None)
         new = Relay(
             id=self._ids.new("rly"),
             name=name,
             version=1,
             is_default=False,
-            settings=settings,
+            settings=found.settings,
             sealed={},
             changed_at=now,
+            inherits=parent.id if parent else None,
+            own=found.own,
         )
-        new = replace(new, sealed=self._sealed(new, {}, decision.change, now))
+        new = replace(new, sealed=self._vault.sealed(new, {}, decision.change, now))
         event = RelayAdded(relay_id=new.id, principal=decision.principal, relay=name)
 
         def store(connection: Connection) -> dict[str, Relay]:
@@ -155,12 +154,17 @@ class Registry(Roster):
         old = self.get(reference)
         _refuse_other_version(old, decision)
         back = without(await self.history(old.id), version)
-        problems = undo_problems(back, decision.change, old.settings)
+        problems = undo_problems(back, decision.change, old)
         problems += self._name_taken(back.name, old.id)
         problems += reference_problems(decision)
         if problems:
             raise Rejected(problems)
-        new = self._next(replace(old, name=back.name), back.settings, back.sealed, decision.change)
+        parent = self._parent(old, decision)
+        own = old.own - set(back.fields)
+        if parent is not None:
+            own = own_fields(RelayChange(), own, back.settings, parent.settings)
+        changed = replace(old, name=back.name, own=own)
+        new = self._next(changed, back.settings, back.sealed, decision.change)
         return await self._supersede(old, new, replace(decision, undoes=version), back.fields)
 
     async def history(self, reference: str) -> list[Edition]:
@@ -192,6 +196,8 @@ class Registry(Roster):
             if not _MANNERS.issuperset(fields):
                 suspension.resume(connection, old.id, new.name, new.changed_at)
                 pacing.forget(connection, old.id)
+            for heir in heirs(all_relays(connection), old.id):
+                follow(connection, heir, following(heir, old, new), decision)
             return store_version(connection, new, decision, replace(event, fields=told))
 
         self._known = await self._database.write(store)
@@ -205,6 +211,9 @@ class Registry(Roster):
     async def remove(self, reference: str, principal: str) -> None:
         """Remove a relay; mail that waits for it is held. The default cannot be removed."""
         relay = self.get(reference)
+        if left := heirs(self._known, relay.id):
+            names = ", ".join(each.name for each in left)
+            raise Conflict(f"{names} inherit from it; remove them or set their inherits first")
         if relay.is_default:
             raise Conflict("this is the default relay; make another one the default first")
         now = self._clock.now()
@@ -289,17 +298,40 @@ class Registry(Roster):
 
     def _changed(self, old: Relay, decision: Decision) -> Relay:
         _refuse_other_version(old, decision)
-        change = decision.change
-        settings = change.apply_to(old.settings)
-        lost = dropped_secrets(old.settings, settings, change.secrets)
-        kept = {slot: sealed for slot, sealed in old.sealed.items() if slot not in lost}
-        problems = [*change.problems(old.settings, stored=kept, now=self._clock.now())]
-        problems = [explained(each, old.settings, lost) for each in problems]
-        problems += self._name_taken(change.name, old.id)
+        parent = self._parent(old, decision)
+        found = wanted(old, parent, decision.change, self._clock.now())
+        problems = found if isinstance(found, list) else []
+        problems += self._name_taken(decision.change.name, old.id)
         problems += reference_problems(decision)
-        if problems:
+        if problems or isinstance(found, list):
             raise Rejected(problems)
-        return self._next(replace(old, name=change.name or old.name), settings, kept, change)
+        changed = replace(
+            old,
+            name=decision.change.name or old.name,
+            inherits=parent.id if parent else None,
+            own=found.own,
+        )
+        return self._next(changed, found.settings, found.kept, decision.change)
+
+    def _parent(self, old: Relay | None, decision: Decision) -> Relay | None:
+        """The relay that it inherits from after this decision. Raises Rejected."""
+        match decision.inherits:
+            case Keep():
+                return self._known.get(old.inherits or "") if old else None
+            case Clear():
+                return None
+        try:
+            parent = self.get(decision.inherits)
+        except NotFound as error:
+            raise Rejected([Invalid(str(error), field="inherits")]) from None
+        why = None
+        if parent.inherits is not None:
+            why = f"“{parent.name}” inherits itself, from “{parent.inherits_from}”. Name that one"
+        elif old is not None and (parent.id == old.id or heirs(self._known, old.id)):
+            why = "others inherit from this relay, so it cannot inherit itself"
+        if why:
+            raise Rejected([Invalid(why, field="inherits")])
+        return parent
 
     def _next(
         self, old: Relay, settings: RelaySettings, kept: Mapping[Slot, Sealed], change: RelayChange
@@ -314,49 +346,11 @@ class Registry(Roster):
             rest=None,
             slowdown=None,
         )
-        return replace(new, sealed=self._sealed(new, kept, change, now))
+        return replace(new, sealed=self._vault.sealed(new, kept, change, now))
 
     def _name_taken(self, name: str | None, own_id: str | None) -> list[Invalid]:
         taken = any(each.name == name and each.id != own_id for each in self._known.values())
         return [Invalid(f"there is a relay named “{name}” already", field="name")] if taken else []
-
-    def _sealed(
-        self, relay: Relay, kept: Mapping[Slot, Sealed], change: RelayChange, now: datetime
-    ) -> dict[Slot, Sealed]:
-        sealed = dict(kept)
-        for slot, wanted in change.secrets.items():
-            if isinstance(wanted, Replace):
-                place = wanted.reference
-                bound_to = with_reference(destination(relay.settings, relay.id, slot), place)
-                sealed[slot] = Sealed(self._keyring.seal(wanted.secret, bound_to), now, place)
-            elif isinstance(wanted, Clear):
-                sealed.pop(slot, None)
-        return sealed
-
-    def _open(self, relay: Relay, slot: Slot) -> Secret:
-        sealed = relay.sealed[slot]
-        bound_to = with_reference(destination(relay.settings, relay.id, slot), sealed.reference)
-        opened = self._keyring.open(sealed.octets, bound_to)
-        return opened if sealed.reference is None else resolve(sealed.reference)
-
-
-def reference_problems(decision: Decision) -> Iterator[Invalid]:
-    """
-    A reference reads our environment and files, so only whoever is on this machine may set one:
-    with a key from elsewhere, a relay of one's own would be a way to read them all.
-    """
-    for slot, place in decision.change.references.items():
-        if decision.principal != str(OPERATOR):
-            yield Invalid(
-                "where a secret is kept can be said on this machine only, with pillarbox relay."
-                " Enter the secret itself",
-                field=slot.value,
-            )
-            continue
-        try:
-            resolve(place)
-        except Unresolved as error:
-            yield Invalid(str(error), field=slot.value)
 
 
 def _refuse_other_version(old: Relay, decision: Decision) -> None:

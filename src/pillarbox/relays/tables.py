@@ -33,6 +33,8 @@ relay_versions = Table(
     Column("changed_at", Moment, nullable=False),
     Column("principal", String(80), nullable=False),
     Column("undoes", Integer),  # the version that this one took back
+    Column("inherits", String(40)),  # a relay
+    Column("own", JSON, nullable=False),  # names of fields that are not inherited
 )
 
 relay_rests = Table(

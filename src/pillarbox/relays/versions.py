@@ -9,8 +9,8 @@ replaced is gone.
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from pillarbox.journal.events import Event
 from pillarbox.oauth import grants
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.binding import destination
-from pillarbox.relays.change import Clear, RelayChange, Replace
+from pillarbox.relays.change import Clear, Keep, RelayChange, Replace
 from pillarbox.relays.pacing import Slowdown
 from pillarbox.relays.relay import RelaySettings, Slot
 from pillarbox.relays.suspension import Rest
@@ -45,7 +45,12 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
-    """A relay at one version. checked_well is None until this version has been diagnosed."""
+    """
+    A relay at one version. checked_well is None until this version has been diagnosed.
+
+    inherits is the id of the relay that it inherits from, inherits_from its name; own are
+    the fields, by JSON name, that do not come from there; lent are secrets that do.
+    """
 
     id: str
     name: str
@@ -58,6 +63,10 @@ class Relay:
     checked_well: bool | None = None
     rest: Rest | None = None
     slowdown: Slowdown | None = None
+    inherits: str | None = None
+    own: frozenset[str] = frozenset()
+    lent: Mapping[Slot, Sealed] = field(default_factory=dict)
+    inherits_from: str | None = None
 
     def connections(self, now: datetime) -> int:
         """How many sessions it gets now: those of its settings, fewer after a complaint."""
@@ -70,6 +79,7 @@ class Decision:
     A change that somebody decided on. expected_version None means whatever is there.
 
     undoes is the version that it takes back; the change then holds nothing but secrets.
+    inherits names the relay to inherit from, or says that it inherits no longer.
     """
 
     change: RelayChange
@@ -77,6 +87,7 @@ class Decision:
     expected_version: int | None = None
     make_default: bool = False
     undoes: int | None = None
+    inherits: str | Keep | Clear = Keep()
 
 
 def has_secrets(connection: Connection) -> bool:
@@ -116,6 +127,8 @@ def store_version(
             "changed_at": new.changed_at,
             "principal": decision.principal,
             "undoes": decision.undoes,
+            "inherits": new.inherits,
+            "own": sorted(new.own),
         },
     )
     _forget_old_secrets(connection, new, cleared)
@@ -174,10 +187,37 @@ def all_relays(connection: Connection) -> dict[str, Relay]:
         (relay_versions.c.relay_id == relays.c.id) & (relay_versions.c.version == relays.c.version),
     )
     resting, slowed = suspension.rests(connection), pacing.slowdowns(connection)
-    return {
+    known = {
         row.id: _relay(row, resting.get(row.id), slowed.get(row.id))
         for row in connection.execute(current)
     }
+    return _with_loans(known)
+
+
+def lent(parent: Relay, heir: RelaySettings) -> dict[Slot, Sealed]:
+    """The secrets of the other relay that are for where the heir goes."""
+    return {
+        slot: sealed
+        for slot, sealed in parent.sealed.items()
+        if destination(heir, parent.id, slot) == destination(parent.settings, parent.id, slot)
+    }
+
+
+def _with_loans(known: Mapping[str, Relay]) -> dict[str, Relay]:
+    """Every relay, with what the one that it inherits from lends it."""
+    return dict(_lending(known))
+
+
+def _lending(known: Mapping[str, Relay]) -> Iterator[tuple[str, Relay]]:
+    for relay_id, relay in known.items():
+        parent = known.get(relay.inherits or "")
+        if parent is None:
+            yield relay_id, relay
+            continue
+        loans = lent(parent, relay.settings)
+        for slot in relay.sealed:
+            loans.pop(slot, None)
+        yield relay_id, replace(relay, lent=loans, inherits_from=parent.name)
 
 
 def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
@@ -194,6 +234,8 @@ def _relay(row: Any, rest: Rest | None, slowdown: Slowdown | None) -> Relay:
         checked_well=row.checked_well if is_checked else None,
         rest=rest,
         slowdown=slowdown,
+        inherits=row.inherits,
+        own=frozenset(row.own),
     )
 
 

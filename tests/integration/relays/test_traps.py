@@ -156,7 +156,7 @@ async def test_whole_form_reset_when_switching_to_custom(counter: Counter) -> No
     after = await told(counter, "PATCH", "/v1/relays/g", {"preset": None})
 
     differs = {name for name in before if before[name] != after[name]}
-    assert differs == {"preset", "version"}
+    assert differs == {"preset", "version", "origins"}
 
 
 async def test_get_leaking_secrets(counter: Counter) -> None:

@@ -16,7 +16,7 @@ from pillarbox.relays.relay import FIELD_NAMES, RelaySettings
 _TITLES = ("  Relay", "Status", "Where", "From")
 _SHOWN_ALREADY = frozenset(
     {"id", "name", "version", "default", "status", "kind", "preset", "host", "port", "tls"}
-    | {"auth", "username", "password", "from", "reply_to", "changed_at"}
+    | {"auth", "username", "password", "from", "reply_to", "changed_at", "inherits", "origins"}
 )
 
 
@@ -77,6 +77,8 @@ def _rows(relay: Relay) -> Iterator[tuple[str, Any]]:
     yield "Id", relay.id
     yield "Where", place(relay)
     yield "Preset", relay.preset
+    yield "Inherits from", relay.json.get("inherits")
+    yield "Its own", _own(relay)
     if relay.kind == "smtp":
         yield "Sign in", _login(relay)
     yield "From", relay.from_
@@ -86,6 +88,13 @@ def _rows(relay: Relay) -> Iterator[tuple[str, Any]]:
     for name, value in sorted(relay.json.items()):
         if name not in _SHOWN_ALREADY and value != _usual(name):
             yield name, _setting(value)
+
+
+def _own(relay: Relay) -> str:
+    """The fields of an heir that do not come from the other relay."""
+    origins = relay.json.get("origins") or {}
+    heir = relay.json.get("inherits")
+    return ", ".join(name for name, origin in origins.items() if heir and origin == "own")
 
 
 def _usual(name: str) -> Any:

@@ -32,7 +32,7 @@ from pillarbox.journal.journal import Entry
 from pillarbox.queue.browse import History, PastAttempt, PastSession
 from pillarbox.queue.message import Delivery, Message
 from pillarbox.relays.defaults import WHO_WE_ARE
-from pillarbox.relays.relay import FIELD_NAMES, RelayKind, Slot, json_name
+from pillarbox.relays.relay import FIELD_NAMES, RelayKind, RelaySettings, Slot, json_name
 from pillarbox.relays.roster import Roster
 from pillarbox.relays.versions import Relay
 
@@ -227,15 +227,25 @@ def show_relay(relay: Relay, now: datetime) -> RelayShown:
         "status": show_status(relay, now),
         "changed_at": moment(relay.changed_at),
     }
+    shown |= {"inherits": relay.inherits_from, "origins": _origins(relay)}
     shown |= {name: settings.shown(name) for name in sorted(_SHOWN_OF[settings.kind])}
     if settings.kind is RelayKind.SMTP:
         for slot in Slot:
-            sealed = relay.sealed.get(slot)
+            sealed = relay.sealed.get(slot) or relay.lent.get(slot)
             updated_at = None if sealed is None else moment(sealed.updated_at)
             shown[slot.value] = {"set": sealed is not None, "updated_at": updated_at}
             if sealed is not None and sealed.reference is not None:
                 shown[slot.value]["reference"] = sealed.reference
     return cast("RelayShown", shown)
+
+
+def _origins(relay: Relay) -> dict[str, str]:
+    """Where each value comes from: `own`, `inherited` or `default`."""
+    usual, names = RelaySettings(), _SHOWN_OF[relay.settings.kind]
+    if relay.inherits is not None:
+        return {name: "own" if name in relay.own else "inherited" for name in sorted(names)}
+    own = {name for name in names if relay.settings.shown(name) != usual.shown(name)}
+    return {name: "own" if name in own else "default" for name in sorted(names)}
 
 
 def shown_relay(

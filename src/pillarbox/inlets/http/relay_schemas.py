@@ -40,6 +40,8 @@ RelayShown = TypedDict(
         "default": bool,
         "kind": str,
         "status": RelayStatus,
+        "inherits": str | None,
+        "origins": dict[str, str],
         "changed_at": str,
         "preset": NotRequired[str | None],
         "host": NotRequired[str],

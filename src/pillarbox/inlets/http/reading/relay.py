@@ -12,7 +12,7 @@ from pillarbox.inlets.http.reading.fields import NAME, Field, Json, object_of, r
 from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
 from pillarbox.oauth.client import Authentication, Grant
-from pillarbox.relays.change import PASSPHRASE, RelayChange
+from pillarbox.relays.change import PASSPHRASE, Clear, Keep, RelayChange
 from pillarbox.relays.fields import READERS
 from pillarbox.relays.relay import Auth, OtherSenders, RelayKind, Slot
 from pillarbox.relays.versions import Decision
@@ -49,6 +49,9 @@ def _schema(name: str) -> Json:
 
 
 _SETTINGS: Json = {name: _schema(name) for name in ("name", *READERS, *Slot, PASSPHRASE)}
+_SETTINGS["inherits"] = _WORDS | {
+    "description": "The relay whose word counts where this is silent."
+}
 _SETTINGS["default"] = {"type": "boolean", "description": "Mail that names no relay goes there."}
 RELAY_SCHEMA: Json = {
     "type": "object",
@@ -69,7 +72,9 @@ PATCH_SCHEMA: Json = RELAY_SCHEMA | {
     | {"version": {"type": "integer", "minimum": 1, "description": "Refuse if it is another."}}
 }
 UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
-    "properties": {name: each for name, each in _SETTINGS.items() if name != "default"}
+    "properties": {
+        name: each for name, each in _SETTINGS.items() if name not in ("default", "inherits")
+    }
     | {"to": {"type": ["string", "null"], "description": "Also ask for this recipient."}}
 }
 
@@ -117,13 +122,26 @@ def read_decision(parsed: Parsed, principal: str, if_match: str | None = None) -
         faults.append(
             Invalid("to change the default, say default: true to another relay", field="default")
         )
+    inherits = _read_inherits(fields, faults)
     change = read_change(fields, faults)
     return Decision(
         change=change,
         principal=principal,
         expected_version=version,
         make_default=bool(make_default),
+        inherits=inherits,
     )
+
+
+def _read_inherits(fields: Json, faults: list[Invalid]) -> str | Keep | Clear:
+    """The relay to inherit from. Null, or nothing in a form: it inherits no longer."""
+    if "inherits" not in fields:
+        return Keep()
+    raw = fields.pop("inherits")
+    if raw is not None and not isinstance(raw, str):
+        faults.append(Invalid("this is the name of a relay", field="inherits"))
+        return Keep()
+    return raw.strip() if raw and raw.strip() else Clear()
 
 
 def read_undo(parsed: Parsed, principal: str, if_match: str | None = None) -> Decision:

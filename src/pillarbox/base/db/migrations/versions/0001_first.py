@@ -234,6 +234,8 @@ def _relays() -> None:
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("principal", sa.String(length=80), nullable=False),
         sa.Column("undoes", sa.Integer(), nullable=True),
+        sa.Column("inherits", sa.String(length=40), nullable=True),
+        sa.Column("own", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["relay_id"], ["relays.id"], name="relay_versions_of_relays", ondelete="CASCADE"
         ),
