@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -17,6 +20,7 @@ from pillarbox.base.errors import Conflict, Mismatch, NotFound, Rejected, Unusab
 from pillarbox.client.fields import MessageFields
 from support.databases import KINDS, database_url
 from support.postgres import shared_postgres
+from support.source import ROOT
 
 ORDERS = "CREATE TABLE orders (id INTEGER PRIMARY KEY)"
 HELLO: MessageFields = {
@@ -173,3 +177,25 @@ def test_without_async_it_is_the_same(home: Path) -> None:
 
 def test_the_package_offers_it() -> None:
     assert pillarbox.enqueue is enqueue
+
+
+async def test_an_application_needs_no_more_rights_than_the_guide_says(
+    engine: AsyncEngine, home: Path
+) -> None:
+    """A role of its own with the grants of docs/guides/operating.md, and nothing else."""
+    guide = (ROOT / "docs/guides/operating.md").read_text()
+    (grants,) = re.findall(r"^```sql\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    role = f"shop_{uuid4().hex}"
+    async with engine.begin() as connection:
+        await connection.execute(text(f"CREATE ROLE {role}"))
+        for each in grants.replace(" shop;", f" {role};").strip().splitlines():
+            await connection.execute(text(each))
+    async with engine.begin() as connection:
+        await connection.execute(text(f"SET ROLE {role}"))
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with connection.begin_nested():
+                await connection.execute(text("DELETE FROM messages"))
+        sent = await connection.run_sync(lambda own: enqueue(own, **HELLO))
+
+    async with Pillarbox(await database_url("postgresql", home)) as box:
+        assert (await box.messages.wait(sent.id, timeout_seconds=20)).is_relayed
