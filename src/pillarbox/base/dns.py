@@ -8,12 +8,10 @@ the system as every other program does. Here are MX, TXT and SRV, which the syst
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import dns.asyncresolver
-import dns.exception
-import dns.resolver
-from dns.rdtypes.ANY.TXT import TXT
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver as Asking
 
 LOOKUP_SECONDS = 4.0  # each question altogether, over all servers
 MAX_RECORDS = 100  # more records of one kind at one name are nobody's honest set-up
@@ -50,6 +48,10 @@ class Resolver:
 
     async def __call__(self, name: str, kind: Kind) -> tuple[str, ...]:
         """See Lookup."""
+        # The library is slow to import, and a server may never ask.
+        import dns.exception
+        import dns.resolver
+
         try:
             answer = await self._resolver().resolve(
                 name, kind, lifetime=self._seconds, search=False
@@ -67,8 +69,10 @@ class Resolver:
             raise NameTrouble(f"{name} cannot be looked up: {error}") from None
         return tuple(_text(record) for record in list(answer)[:MAX_RECORDS])
 
-    def _resolver(self) -> dns.asyncresolver.Resolver:
+    def _resolver(self) -> Asking:
         """Read again each time: a laptop changes its name servers on the way."""
+        import dns.asyncresolver
+
         resolver = dns.asyncresolver.Resolver(configure=self._servers is None)
         if self._servers is not None:
             resolver.nameservers = [address for address, _ in self._servers]
@@ -78,6 +82,8 @@ class Resolver:
 
 
 def _text(record: object) -> str:
+    from dns.rdtypes.ANY.TXT import TXT
+
     if isinstance(record, TXT):
         return b"".join(record.strings).decode("utf-8", "replace")
     words = str(record).split(" ")

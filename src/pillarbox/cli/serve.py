@@ -42,9 +42,10 @@ def serve(
     only
         Not everything but these parts, with commas: http, worker, smtp.
     """
-    from pillarbox.base import trace
+    from pillarbox.base import memory, trace
     from pillarbox.base.log import start_logging
 
+    memory.collect_nothing_yet()
     config = everywhere.load()
     parts = read_parts(only, is_shared=is_postgresql(config.database))
     start_logging(config.log, logging.DEBUG if everywhere.debug else logging.INFO)

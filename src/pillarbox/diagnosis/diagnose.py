@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Invalid, Unusable
@@ -20,7 +21,6 @@ from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.guarded import guarded, wrong_port
 from pillarbox.diagnosis.local import folder_step, sandbox_step
-from pillarbox.diagnosis.proposals import Proposals, propose
 from pillarbox.diagnosis.sender import Readiness, Sender, check
 from pillarbox.diagnosis.steps import steps_of
 from pillarbox.diagnosis.surroundings import Surroundings
@@ -45,6 +45,9 @@ from pillarbox.relays.relay import (
 )
 from pillarbox.relays.versions import Relay
 from pillarbox.smtp.transcript import Transcript
+
+if TYPE_CHECKING:
+    from pillarbox.diagnosis.proposals import Proposals
 
 
 class Diagnosis:
@@ -111,6 +114,9 @@ class Diagnosis:
 
     async def propose(self, address: Address) -> Proposals:
         """Settings for somebody who has nothing but an address; nothing is stored or signed in."""
+        # What it needs is slow to import, and seldom asked for.
+        from pillarbox.diagnosis.proposals import propose
+
         return await propose(address, self._around, self._clock)
 
     async def of_sender(

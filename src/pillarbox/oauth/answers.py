@@ -12,12 +12,14 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pillarbox.base.http import HttpAnswer
 from pillarbox.base.secret import Secret
 from pillarbox.oauth.client import Client
 from pillarbox.oauth.troubles import Fault, NoToken, TokenRefusal, noticed, printable
+
+if TYPE_CHECKING:
+    from pillarbox.base.http import HttpAnswer
 
 EARLY = timedelta(minutes=5)
 _USUAL_LIFE = timedelta(hours=1)  # expires_in is only recommended (RFC 6749 §5.1)

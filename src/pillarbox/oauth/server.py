@@ -10,17 +10,19 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 from pillarbox.base import dial
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import Unavailable, Unusable
-from pillarbox.base.http import Form, HttpAnswer, Unanswered, post
 from pillarbox.base.secret import Secret
 from pillarbox.oauth.answers import Issued, read_issued, read_object
-from pillarbox.oauth.assertion import account_assertion, client_assertion
 from pillarbox.oauth.client import Authentication, Client, Grant
 from pillarbox.oauth.troubles import Fault, NoToken, noticed, printable
+
+if TYPE_CHECKING:
+    from pillarbox.base.http import HttpAnswer
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
 _BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 §2.1
@@ -99,6 +101,8 @@ class AuthorizationServer:
         client = self._client
         if client.grant is Grant.CLIENT_CREDENTIALS:
             return await self._issued({"grant_type": "client_credentials", "scope": client.scopes})
+        from pillarbox.oauth.assertion import account_assertion  # JOSE is for those who sign
+
         try:
             assertion = account_assertion(client, self._clock.now())
         except Unusable as shut:
@@ -158,6 +162,9 @@ class AuthorizationServer:
             raise NoToken(refused.refusal.without(*told)) from None
 
     async def _post(self, url: str, asked: Mapping[str, str]) -> HttpAnswer:
+        # Its library is slow to import, and a server without OAuth asks nobody.
+        from pillarbox.base.http import Form, Unanswered, post
+
         client = self._client
         try:
             proof, headers = self._proof()
@@ -188,6 +195,8 @@ class AuthorizationServer:
             case Authentication.POST if secret is not None:
                 return {"client_id": client.client_id, "client_secret": secret.reveal()}, {}
             case Authentication.KEY:
+                from pillarbox.oauth.assertion import client_assertion
+
                 proof = client_assertion(client, self._clock.now())
                 named = {"client_id": client.client_id, "client_assertion_type": _ASSERTION_TYPE}
                 return named | {"client_assertion": proof}, {}
