@@ -14,8 +14,19 @@ from typing import Any, Literal
 import trustme
 
 from pillarbox.relays.catalogue import entries
+from support.authorization_server import (
+    CLIENT,
+    CLIENT_SECRET,
+    MAILBOX,
+    SCOPES,
+    AuthorizationServer,
+    authorization_server,
+)
+from support.dovecot import dovecot
 from support.internet import Internet
+from support.ledger_relay import ledger_relay
 from support.postfix import Rules, postfix
+from support.program import Program
 from support.provider_server import Provider, serving
 
 ANN = "ann@example.org"
@@ -33,11 +44,13 @@ class World:
     folder: Path
     net: Internet
     stack: ExitStack
+    box: Program
     public: trustme.CA = field(default_factory=lambda: _authority("Public Authority"))
     own: trustme.CA = field(default_factory=lambda: _authority("Company"))
     company_pem: bytes = b""
     """The certificate of the company's own authority, where it is not `own`."""
     servers: dict[str, Provider] = field(default_factory=dict)
+    tokens: AuthorizationServer | None = None
     passwords: dict[str, str] = field(default_factory=lambda: {"SMTP_PASSWORD": PASSWORD})
 
     def furnish(self) -> Mapping[str, str]:
@@ -47,6 +60,10 @@ class World:
         (self.folder / "company.pem").write_bytes(company)
         trusted = {"SSL_CERT_FILE": str(self.folder / "public.pem")}
         return self.net.environment | trusted | self.passwords
+
+    def live(self) -> None:
+        """From now on the program sees this network, and the passwords of this moment."""
+        self.box.environment = dict(self.furnish())
 
     def certificate(
         self, *names: str, days: float = 60, authority: trustme.CA | None = None
@@ -98,7 +115,8 @@ class Broken:
     """
     One set-up. stage and advice are where and as what it is found; cause is in the report.
 
-    Without a stage the settings are refused before anybody is asked.
+    Without a stage the settings are refused before anybody is asked. typed is options, or
+    under `relay` the name of one that `build` has added.
     """
 
     title: str
@@ -134,6 +152,40 @@ def _postfix(world: World) -> None:
     world.passwords["SMTP_PASSWORD"] = server.password
     world.company_pem = server.ca_pem.read_bytes()
     world.net.open("relay.pillarbox.test", 587, behind=server.starttls_port)
+
+
+def _provider_with_tokens(world: World) -> None:
+    """A relay that signed in with OAuth 2.0, until somebody took the consent back."""
+    onward = world.stack.enter_context(ledger_relay(world.folder))
+    tokens = world.stack.enter_context(authorization_server(world.folder))
+    door = world.stack.enter_context(dovecot(world.folder, tokens, onward_port=onward.port))
+    world.company_pem = door.ca_pem.read_bytes()
+    world.net.open("submission.pillarbox.test", 587, behind=door.starttls_port)
+    world.tokens = tokens
+    world.passwords["CLIENT_SECRET"] = CLIENT_SECRET
+    world.live()
+    settings = {
+        "client_id": CLIENT,
+        "authorize_url": tokens.authorize_url,
+        "token_url": tokens.token_url,
+        "scopes": " ".join(SCOPES),
+        "authorities": "@company.pem",
+    }
+    said = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    where = ("--host", "submission.pillarbox.test", "--port", "587", "--from", MAILBOX)
+    who = ("--auth", "oauth2", "--username", MAILBOX, "--client-secret-env", "CLIENT_SECRET")
+    added = world.box.run("relay", "add", "main", *where, *who, *said)
+    assert added.returncode == 0, added.stderr
+    _connect(world)
+    tokens.revoke(MAILBOX)
+
+
+def _connect(world: World) -> None:
+    """As after a person said yes in the browser: see test_consent_to_mail.py for that."""
+    assert world.tokens is not None
+    token = world.tokens.issue().refresh_token
+    done = world.box.run("relay", "connect", "main", "--refresh-token-stdin", stdin=f"{token}\n")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _renew(world: World) -> None:
@@ -339,5 +391,14 @@ BROKEN = (
         advice="sender.not-owned",
         cause="may not send as this address",
         cure=Typed({"from": "app@pillarbox.test"}),
+    ),
+    Broken(
+        title="The consent was taken back",
+        build=_provider_with_tokens,
+        typed={"relay": "main"},
+        stage="token",
+        advice="token.grant-gone",
+        cause="takes the refresh token no more: it was revoked",
+        cure=Elsewhere("The person allows it again: `pillarbox relay connect main`.", _connect),
     ),
 )

@@ -12,7 +12,7 @@ HEAD = """# What diagnose says
 
 Made by `WRITE_CAPTURES=1 pytest -p no:randomly tests/journeys/test_broken_setups.py`, which also \
 holds that it stays true: each set-up is built from real servers, `pillarbox diagnose` names the \
-cause, and after the fix it ends with 0. The password is in the environment.
+cause, and after the fix it ends with 0. `main` is a saved relay; passwords are in the environment.
 """
 
 _CHANGING = (
@@ -22,6 +22,7 @@ _CHANGING = (
     re.compile(r"SHA-256 [0-9a-f …\s]+"),
     re.compile(r"trustme v[\d.]+( Testing \w+ #\S+)?"),
     re.compile(r"Testing (cert|CA) #[\w-]+"),
+    re.compile(r"(?<=localhost:)\d+"),
 )
 
 

@@ -38,6 +38,20 @@ _COMMANDS = (
 )
 """Ids of the catalogue, as patterns, and the options of `relay set` that help. First one wins."""
 
+_CONSENT = (
+    "token.account-off",
+    "token.consent-needed",
+    "token.grant-gone",
+    "token.none",
+    "token.not-connected",
+    "token.password-changed",
+    "token.scope-missing",
+    "token.sign-in-policy",
+    "token.unreadable",
+    "token.unused-too-long",
+)
+"""What somebody mends who allows us again at the provider."""
+
 
 _FLAGS = frozenset({"preset", "host", "port", "tls", "auth", "username", "from", "reply_to"})
 
@@ -63,18 +77,18 @@ def advice_on(advice_id: str | None, where: Mapping[str, Any]) -> Advice | None:
 
 def command_for(advice_id: str | None, relay: str | None) -> str | None:
     """What to type against it; None where a command alone does not help, or for typed settings."""
-    if advice_id is None or relay is None:
+    if relay is None:
         return None
-    for ids, options in _COMMANDS:
-        if _is_any(advice_id, ids):
-            return f"pillarbox relay set {shlex.quote(relay)} {options}"
-    return None
+    if _is_any(advice_id or "", _CONSENT):
+        return f"pillarbox relay connect {shlex.quote(relay)}"
+    options = options_for(advice_id)
+    return f"pillarbox relay set {shlex.quote(relay)} {options}" if options else None
 
 
 def options_for(advice_id: str | None) -> str | None:
     """The same for settings that are typed and have no name yet: the options alone."""
-    found = command_for(advice_id, "X")
-    return found.removeprefix("pillarbox relay set X ") if found else None
+    found = (options for ids, options in _COMMANDS if _is_any(advice_id or "", ids))
+    return next(found, None)
 
 
 def options_of(change: Mapping[str, Any]) -> str:
