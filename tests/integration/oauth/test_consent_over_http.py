@@ -24,6 +24,7 @@ from support.authorization_server import (
 )
 from support.browser import allow, person, refuse
 from support.desk import Counter, client_of, open_counter
+from support.token_relay import token_relay
 
 CALLBACK = "http://127.0.0.1:8425/oauth/callback"
 
@@ -200,3 +201,87 @@ async def test_forgetting_takes_the_consent_back(
 
     assert (await consent(counter))["state"] == "none"
     assert not server.introspect(token)["active"]
+
+
+async def test_a_relay_tells_how_its_consent_does(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """Beside its settings, alone and in the list; a relay with a password says nothing."""
+    await added(counter, of(server))
+
+    [sandbox, mail] = sorted(
+        (await counter.ask("GET", "/v1/relays")).json()["data"], key=lambda each: each["kind"]
+    )
+    assert "consent" not in sandbox
+    assert mail["consent"] == {"state": "none", "account": None, "cause": None}
+    alone = (await counter.ask("GET", "/v1/relays/mail")).json()
+    assert alone["consent"] == mail["consent"]
+
+
+async def test_taking_a_change_back_may_cost_the_consent_too(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """It is asked in the same words."""
+    await added(counter, of(server, grant="refresh_token"))
+    assert (await counter.ask("PATCH", "/v1/relays/mail", {"username": "b@x.test"})).is_success
+    token = server.issue().refresh_token
+    await counter.ask("POST", "/v1/relays/mail/consent", {"refresh_token": token})
+
+    refused = await counter.ask("POST", "/v1/relays/mail/versions/2/undo", {})
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/consent"]
+    done = await counter.ask("POST", "/v1/relays/mail/versions/2/undo", {"consent": None})
+
+    assert done.status_code == 200, done.text
+    assert (await consent(counter))["state"] == "none"
+
+
+async def test_a_diagnosis_has_a_step_for_the_token(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """Saved and not: what the provider says, why, and what to do; then nobody signs in."""
+    app_only = {"grant": "client_credentials", "client_id": APP_CLIENT, "scopes": SCOPES[-1]}
+    async with token_relay(server) as relay:
+        typed = of(server, **app_only, port=relay.port)
+        await added(counter, of(server, port=relay.port))
+        not_connected = await steps(counter, "/v1/relays/mail/diagnose", {})
+        wrong = await steps(counter, "/v1/relays/diagnose", typed | {"client_secret": "wrong"})
+        good = await steps(counter, "/v1/relays/diagnose", typed)
+
+    assert not_connected["token"]["advice_id"] == "token.not-connected"
+    assert not_connected["auth"]["status"] == "skip"
+    assert wrong["token"]["advice_id"] == "token.client-refused"
+    assert "invalid_client" in wrong["token"]["evidence"]
+    assert (good["token"]["status"], good["auth"]["status"]) == ("ok", "ok")
+    assert relay.refused == []
+
+
+async def test_a_diagnosis_renews_a_refused_token_as_delivery_does(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """And says that it did."""
+    async with token_relay(server) as relay:
+        await added(counter, of(server, grant="refresh_token", port=relay.port))
+        token = server.issue().refresh_token
+        await counter.ask("POST", "/v1/relays/mail/consent", {"refresh_token": token})
+        server.expire_access_tokens()
+
+        found = await steps(counter, "/v1/relays/mail/diagnose", {})
+
+    assert (found["token"]["status"], found["auth"]["status"]) == ("ok", "ok")
+    assert "renewed" in found["token"]["evidence"]
+    assert len(relay.refused) == 1
+
+
+async def steps(counter: Counter, path: str, body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    got = await counter.ask("POST", path, body)
+    assert got.status_code == 200, got.text
+    return {each["stage"]: each for each in got.json()["steps"]}
+
+
+async def test_providers_say_how_tokens_are_got(counter: Counter) -> None:
+    """What a form needs to offer a consent."""
+    [found] = (await counter.ask("GET", "/v1/providers?q=microsoft-365")).json()["data"]
+
+    assert found["oauth2"]["provider"] == "microsoft"
+    assert found["oauth2"]["needs_tenant"] is True
+    assert "device_code" in found["oauth2"]["grants"]

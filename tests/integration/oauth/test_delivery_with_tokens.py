@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +19,7 @@ from support.authorization_server import (
     authorization_server,
 )
 from support.house import House, delivering, open_house
+from support.token_relay import TokenRelay, token_relay
 
 
 @pytest.fixture(scope="module")
@@ -31,55 +28,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthorizationSe
         yield running
 
 
-@dataclass(slots=True)
-class Relay:
-    """Takes mail from whoever shows a token that the provider calls active."""
-
-    port: int = 0
-    taken: int = 0
-    refused: list[str] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def relay_of(server: AuthorizationServer) -> AsyncIterator[Relay]:
-    relay = Relay()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        def say(text: str) -> None:
-            writer.write(f"{text}\r\n".encode())
-
-        say("220 relay.test")
-        while line := (await reader.readline()).decode().rstrip("\r\n"):
-            verb = line.split(" ")[0].upper()
-            if verb == "EHLO":
-                say("250-relay.test\r\n250 AUTH XOAUTH2")
-            elif verb == "AUTH":
-                shown = base64.b64decode(line.split(" ")[2]).decode()
-                token = shown.partition("Bearer ")[2].rstrip("\1")
-                told = await asyncio.to_thread(server.introspect, token)
-                if not told["active"]:
-                    relay.refused.append(token)
-                    say("334 " + base64.b64encode(b'{"status":"401"}').decode())
-                    await reader.readline()
-                    say("535 5.7.8 token refused")
-                else:
-                    say("235 2.7.0 welcome")
-            elif verb == "DATA":
-                say("354 go")
-                await reader.readuntil(b"\r\n.\r\n")
-                relay.taken += 1
-                say("250 2.0.0 taken")
-            else:
-                say("221 bye" if verb == "QUIT" else "250 2.1.0 ok")
-        writer.close()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        relay.port = listening.sockets[0].getsockname()[1]
-        yield relay
-
-
-async def connected(house: House, relay: Relay, server: AuthorizationServer, folder: Path) -> None:
+async def connected(
+    house: House, relay: TokenRelay, server: AuthorizationServer, folder: Path
+) -> None:
     await house.add_relay(
         host="127.0.0.1",
         port=relay.port,
@@ -109,7 +60,7 @@ async def test_a_token_that_ended_early_is_renewed_once_and_the_mail_goes_out(
     tmp_path: Path, server: AuthorizationServer
 ) -> None:
     """The relay says 535 to the old one; nobody hears of it."""
-    async with relay_of(server) as relay, open_house(tmp_path) as house:
+    async with token_relay(server) as relay, open_house(tmp_path) as house:
         await connected(house, relay, server, tmp_path)
         server.expire_access_tokens()
         before = len(server.calls("refresh_token"))
@@ -127,7 +78,7 @@ async def test_a_revoked_consent_keeps_the_mail_until_somebody_reconnects(
     tmp_path: Path, server: AuthorizationServer
 ) -> None:
     """Suspended with the reason; no attempt counts; after the new consent it goes out."""
-    async with relay_of(server) as relay, open_house(tmp_path) as house:
+    async with token_relay(server) as relay, open_house(tmp_path) as house:
         await connected(house, relay, server, tmp_path)
         server.revoke()
         async with delivering(house):
@@ -153,7 +104,7 @@ async def test_a_provider_in_trouble_rests_the_relay_for_a_while(
     tmp_path: Path, server: AuthorizationServer
 ) -> None:
     """Nobody is called, no mail fails."""
-    async with relay_of(server) as relay, open_house(tmp_path) as house:
+    async with token_relay(server) as relay, open_house(tmp_path) as house:
         await connected(house, relay, server, tmp_path)
         server.expire_access_tokens()
         server.answer_instead(503, "<html>busy</html>", times=3)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing_extensions import TypedDict
 
 from pillarbox.inlets.http.answers import moment
+from pillarbox.inlets.http.relay_schemas import RelayShown
 from pillarbox.relays.connecting import Offer
 from pillarbox.relays.consent_status import ConsentStatus
 from pillarbox.relays.token_answers import classify_token
@@ -89,6 +90,18 @@ def show_consent(
         "user_code": pending.user_code if pending else None,
         "verification_uri": pending.verification_uri if pending else None,
     }
+
+
+def with_consent(shown: RelayShown, status: ConsentStatus | None) -> RelayShown:
+    """A relay as it is shown, and how its consent does if it has to do with any."""
+    if status is not None:
+        verdict = classify_token(status.refusal) if status.refusal else None
+        shown["consent"] = {
+            "state": status.state.value,
+            "account": status.grant.account if status.grant else None,
+            "cause": verdict.cause if verdict else None,
+        }
+    return shown
 
 
 def _maybe(at: datetime | None) -> str | None:

@@ -31,6 +31,14 @@ class SecretShown(TypedDict):
     reference: NotRequired[str]
 
 
+class ConsentBrief(TypedDict):
+    """How a relay's consent does; the whole story is at its `/consent`."""
+
+    state: str
+    account: str | None
+    cause: str | None
+
+
 RelayShown = TypedDict(
     "RelayShown",
     {
@@ -55,6 +63,7 @@ RelayShown = TypedDict(
         "client_key": NotRequired[SecretShown],
         "client_secret": NotRequired[SecretShown],
         "signing_key": NotRequired[SecretShown],
+        "consent": NotRequired[ConsentBrief],
         "provider": NotRequired[str | None],
         "grant": NotRequired[str | None],
         "client_id": NotRequired[str | None],

@@ -12,10 +12,22 @@ from typing_extensions import TypedDict
 
 from pillarbox.inlets.http.answers import listed
 from pillarbox.inlets.http.openapi import problems
+from pillarbox.oauth import providers as tokens
 from pillarbox.relays import presets
 from pillarbox.relays.presets import Preset
 
 router = APIRouter(prefix="/v1/providers", tags=["relays"])
+
+
+class TokensShown(TypedDict):
+    """How a relay of this provider gets access tokens: what auth oauth2 needs there."""
+
+    provider: str
+    name: str
+    grants: list[str]
+    scopes: str | None
+    needs_tenant: bool
+    docs_url: str | None
 
 
 class Alternative(TypedDict):
@@ -43,6 +55,7 @@ class ProviderShown(TypedDict):
     domains: list[str]
     max_connections: int | None
     messages_per_minute: int | None
+    oauth2: TokensShown | None
     limits: str | None
     notes: str | None
     docs_url: str | None
@@ -85,6 +98,20 @@ def _meant(text: str) -> tuple[Preset, ...]:
     return within or ((close,) if close else ())
 
 
+def _tokens(preset: Preset) -> TokensShown | None:
+    provider = tokens.of_preset(preset.id)
+    if provider is None:
+        return None
+    return {
+        "provider": provider.id,
+        "name": provider.name,
+        "grants": [grant.value for grant in provider.grants],
+        "scopes": provider.scopes,
+        "needs_tenant": provider.needs_tenant,
+        "docs_url": provider.docs_url,
+    }
+
+
 def _show(preset: Preset) -> ProviderShown:
     return {
         "id": preset.id,
@@ -102,6 +129,7 @@ def _show(preset: Preset) -> ProviderShown:
         "domains": list(preset.domains),
         "max_connections": preset.max_connections,
         "messages_per_minute": preset.messages_per_minute,
+        "oauth2": _tokens(preset),
         "limits": preset.limits,
         "notes": preset.notes,
         "docs_url": preset.docs_url,

@@ -20,6 +20,7 @@ from pillarbox.inlets.http.answers import (
     shown_relay,
 )
 from pillarbox.inlets.http.api.messages import accepted
+from pillarbox.inlets.http.consent_answers import with_consent
 from pillarbox.inlets.http.openapi import problems, takes
 from pillarbox.inlets.http.reading.fields import Field, Json, read_object
 from pillarbox.inlets.http.reading.relay import (
@@ -48,7 +49,10 @@ router = APIRouter(prefix="/v1/relays", tags=["relays"])
 async def relays(request: Request) -> Response:
     """All relays, the default first."""
     desk = desk_of(request)
-    return listed([show_relay(each, desk.clock.now()) for each in desk.registry.all()])
+    consents, now = await desk.connecting.statuses(), desk.clock.now()
+    return listed(
+        [with_consent(show_relay(each, now), consents.get(each.id)) for each in desk.registry.all()]
+    )
 
 
 @router.post(
@@ -106,7 +110,11 @@ async def propose_settings(request: Request) -> Response:
 )
 async def relay(request: Request, relay: str) -> Response:
     """One relay, by id or name."""
-    return shown_relay(request, desk_of(request).registry.get(relay))
+    desk = desk_of(request)
+    known = desk.registry.get(relay)
+    consents = await desk.connecting.statuses()
+    shown = with_consent(show_relay(known, desk.clock.now()), consents.get(known.id))
+    return answer(shown, headers={"ETag": f'"{known.version}"'})
 
 
 @router.patch(

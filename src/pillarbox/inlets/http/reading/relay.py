@@ -86,7 +86,7 @@ UNDO_SCHEMA: Json = {
     "properties": {
         name: each for name, each in PATCH_SCHEMA["properties"].items() if name in _SLOTS
     }
-    | {"version": PATCH_SCHEMA["properties"]["version"]},
+    | {name: PATCH_SCHEMA["properties"][name] for name in ("version", "consent")},
     "description": "Secrets that are asked for again, because the old ones are not kept.",
 }
 
@@ -148,7 +148,7 @@ def read_undo(parsed: Parsed, principal: str, if_match: str | None = None) -> De
     """Secrets that do not come back by themselves. Faults travel in the change."""
     fields, faults = dict(parsed.fields), list(parsed.faults)
     version = read_expected_version(fields, if_match, faults)
-    for name in [each for each in fields if each not in _SLOTS]:
+    for name in [each for each in fields if each not in _SLOTS and each != "consent"]:
         del fields[name]
         told = f"an undo takes nothing but secrets: {', '.join(_SLOTS)}"
         faults.append(Invalid(told, field=_shown(name)))
