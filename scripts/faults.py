@@ -122,6 +122,11 @@ FAULTS = {
         "test_time",
         "SIGSTOP and SIGCONT under load, and between the dot and its answer",
     ),
+    "F17-fleet": Fault(
+        "test_fleet_pause",
+        "one of two workers on PostgreSQL stopped for twice its lease: with mail claimed, inside "
+        "DATA, and after the dot; the other takes over. Leases are seconds here",
+    ),
     "F18": Fault(
         "test_load",
         "a backlog that waits for a relay that is away, beside one that is dead for good",

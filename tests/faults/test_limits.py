@@ -9,7 +9,8 @@ import socket
 import threading
 import urllib.request
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 
 from support.checker import AcceptedLedger, check, settled
-from support.laboratory import Size, Tally, add_relay
-from support.ledger_relay import ledger_relay
+from support.laboratory import Size, Tally, add_relay, cpu_seconds
+from support.ledger_relay import Options, ledger_relay
 from support.program import Program, new_program, program
 from support.senders import Senders, sending
 from support.waiting import until
@@ -147,6 +148,14 @@ def peak_memory(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """A message that holds a message that holds a message."""
+    whole = b"Subject: inside\r\nContent-Type: message/rfc822\r\n\r\n" * levels + b"end\r\n"
+    content = base64.b64encode(whole).decode()
+    file = {"filename": "a.eml", "content_type": "message/rfc822", "content": content}
+    return {"attachments": [file]}
+
+
 ODD: dict[str, tuple[dict[str, Any], int]] = {
     "nothing in it": ({"text": ""}, 202),
     "only dots": ({"text": ".\n..\n...\n.\n" * 500}, 202),
@@ -158,17 +167,28 @@ ODD: dict[str, tuple[dict[str, Any], int]] = {
     "25 MB and a little": ({"text": ("z" * 76 + "\n") * (26 * 1024 * 1024 // 77 + 1)}, 413),
     "100 000 headers": ({"headers": {f"X-{n}": "v" for n in range(100_000)}}, 422),
     "a header with a line end": ({"headers": {"X-A": "b\r\nBcc: eve@evil.test"}}, 422),
+    "10 000 messages in each other": (nested(10_000), 202),
+    "20 attachments of nothing": (
+        {"attachments": [{"filename": f"{n}.txt", "content": ""} for n in range(20)]},
+        202,
+    ),
 }
+_MOST_CPU_SECONDS = 1.0
+_MOST_GROWTH = 100 * _MEGABYTE
 
 
 @pytest.mark.timeout(300)
 def test_messages_as_nobody_writes_them(tmp_path: Path, tally: Tally) -> None:
-    """Refused at the door with a reason, or carried to the octet."""
+    """Refused at the door with a reason, or carried to the octet; and each costs little."""
     with ledger_relay(tmp_path) as relay, program(tmp_path) as box:
         add_relay(box, relay)
         key = box.new_key()
-        answers = {name: post(box, key, _PLAIN | odd) for name, (odd, _) in ODD.items()}
-        settled(box, key)
+        answers: dict[str, tuple[int, Any]] = {}
+        costs = {}
+        for name, (odd, _) in ODD.items():
+            with cost(box) as costs[name]:
+                answers[name] = post(box, key, _PLAIN | odd)
+                settled(box, key)
         contents = {
             body["id"]: content_of(box, key, body["id"])
             for status, body in answers.values()
@@ -181,8 +201,50 @@ def test_messages_as_nobody_writes_them(tmp_path: Path, tally: Tally) -> None:
     digests = {(each.message_id.partition("@")[0].strip("<"), each.sha256) for each in taken}
     assert digests == {(k, hashlib.sha256(octets).hexdigest()) for k, octets in contents.items()}
     assert len({each.recipient for each in taken if each.recipient.startswith("user")}) == 50
+    dear = {name: each for name, each in costs.items() if each.is_too_much}
+    assert dear == {}
     carried = sum(status == 202 for status in wanted.values())
-    tally("F20", odd=len(ODD), carried=carried, refused=len(ODD) - carried)
+    told = {"odd": len(ODD), "carried": carried, "refused": len(ODD) - carried}
+    seconds = max(each.cpu_seconds for each in costs.values())
+    growth = max(each.growth for each in costs.values())
+    tally("F20", **told, most_cpu_seconds=round(seconds, 2), most_megabytes=growth // _MEGABYTE)
+
+
+@dataclass(slots=True)
+class Cost:
+    """CPU of the server, and by how many octets its memory grew at the most."""
+
+    cpu_seconds: float = 0
+    growth: int = 0
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.cpu_seconds > _MOST_CPU_SECONDS or self.growth > _MOST_GROWTH
+
+
+@contextmanager
+def cost(box: Program) -> Iterator[Cost]:
+    """Of what happens in the block."""
+    Path(f"/proc/{box.pid}/clear_refs").write_text("5")  # the peak begins anew, from what is there
+    before, used, spent = peak_memory(box.pid), cpu_seconds(box.pid), Cost()
+    yield spent
+    spent.cpu_seconds = cpu_seconds(box.pid) - used
+    spent.growth = peak_memory(box.pid) - before
+
+
+def test_an_address_that_the_relay_cannot_say_fails_with_its_reason(tmp_path: Path) -> None:
+    """A local part in UTF-8, and a relay without SMTPUTF8: never sent, never tried for ever."""
+    with ledger_relay(tmp_path, Options(smtputf8=False)) as relay, program(tmp_path) as box:
+        add_relay(box, relay)
+        key = box.new_key()
+        status, sent = post(box, key, _PLAIN | {"to": "jürgen@kunde.test"})
+        settled(box, key)
+        story = box.ask("GET", f"/v1/messages/{sent['id']}", key=key).body
+
+    assert status == 202
+    assert story["state"] == "failed"
+    assert "SMTPUTF8" in story["deliveries"][0]["answer"]
+    assert relay.entries() == []
 
 
 def content_of(box: Program, key: str, message_id: str) -> bytes:

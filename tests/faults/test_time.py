@@ -10,13 +10,11 @@ from pathlib import Path
 
 from support.checker import AcceptedLedger, check, settled
 from support.clock_preload import wall_clock
-from support.laboratory import Size, Tally, add_relay
+from support.laboratory import Size, Tally, add_relay, cpu_seconds
 from support.ledger_relay import Options, ledger_relay
 from support.program import new_program, program
 from support.senders import Senders, sending
 from support.waiting import until
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def test_setting_the_clock_loses_and_doubles_nothing(
@@ -52,11 +50,6 @@ def test_setting_the_clock_loses_and_doubles_nothing(
     assert found.lost == found.duplicates == found.uncertain == 0
     assert busy < 0.2
     tally("F16", jumps=jumps + 1, **found.counts)
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def test_a_pause_doubles_nothing_in_silence(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from support.checker import AcceptedLedger
 from support.ledger_relay import LedgerRelay
@@ -54,3 +56,9 @@ def hand_over(
         for name, each in zip(names, told.body["data"], strict=True):
             assert each["status"] == 202, each
             ledger.append(name, each["message"]["id"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used of the processors since its start."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

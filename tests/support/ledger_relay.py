@@ -27,6 +27,7 @@ class Options:
     latency_seconds: float = 0
     """Before each answer, as over a long line."""
     size: int = 50_000_000
+    smtputf8: bool = True
     port: int = 0
     """0: any that is free."""
 

@@ -23,7 +23,7 @@ _LOCAL_PART = re.compile(
     r"(?P<once>once-)?"
     r"(?:(?P<rcpt>(?:fail|defer)-(?P<code>[45]\d\d))"
     r"|dot-(?P<dot>[45]\d\d)"
-    r"|slow-(?P<slow>\d+)"
+    r"|slow-(?P<slow>\d+)|wait-(?P<wait>\d+)|drag-(?P<drag>\d+)"
     r"|drop-(?P<drop>at-rcpt|at-data|before-dot|at-dot|after-dot))"
     r"(?:-.*)?"
 )
@@ -39,6 +39,8 @@ class Wish:
         fail-550 · defer-451    that code to RCPT
         dot-554 · dot-451       that code after the final dot, nothing kept
         slow-250                250 ms before the answer to the final dot
+        wait-250                250 ms before 354
+        drag-250                250 ms after 354 in which nothing is read
         drop-at-rcpt · drop-at-data · drop-before-dot    hang up there
         drop-at-dot             read everything, keep nothing, hang up
         drop-after-dot          keep it, hang up without an answer
@@ -50,6 +52,8 @@ class Wish:
     rcpt_code: int = 0
     dot_code: int = 0
     slow_seconds: float = 0
+    wait_seconds: float = 0
+    drag_seconds: float = 0
     drop: str = ""
 
 
@@ -63,6 +67,8 @@ def wish_of(address: str, seen: set[str]) -> Wish:
         int(found["code"] or 0),
         int(found["dot"] or 0),
         int(found["slow"] or 0) / 1000,
+        int(found["wait"] or 0) / 1000,
+        int(found["drag"] or 0) / 1000,
         found["drop"] or "",
     )
 
@@ -168,7 +174,8 @@ class Server(asyncio.Protocol):
         self._later(b"250 ledger.test\r\n")
 
     def _ehlo(self, _: str) -> None:
-        lines = ["ledger.test", "PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        lines = ["ledger.test", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        lines += ["SMTPUTF8"] if self._options["smtputf8"] else []
         lines.append(f"SIZE {self._options['size']}")
         if self._options["tls"] == "starttls" and not self._secure:
             lines.append("STARTTLS")
@@ -261,7 +268,14 @@ class Server(asyncio.Protocol):
             self._transport.abort()
         else:
             self._in_content = True
-            self._later(b"354 go\r\n")
+            self._drag(max(wish.drag_seconds for wish in self._wishes))
+            self._later(b"354 go\r\n", max(wish.wait_seconds for wish in self._wishes))
+
+    def _drag(self, seconds: float) -> None:
+        """Read nothing for so long. What is sent all the same is more than fits in between."""
+        if seconds:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(seconds, self._transport.resume_reading)
 
     def _end_of_data(self, content: bytes) -> None:
         drops = {wish.drop for wish in self._wishes}

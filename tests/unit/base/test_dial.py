@@ -121,3 +121,19 @@ async def test_a_name_that_is_unknown_and_a_lookup_that_failed_are_two_things(
     with pytest.raises(DialError) as caught:
         await dial(Destination(host="relay.test", port=25), resolve)
     assert caught.value.fault is fault
+
+
+async def test_a_peer_that_resets_at_once_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It connects, and is gone before we can look who it was."""
+
+    class Reset(socket.socket):
+        def getpeername(self) -> tuple[str, int]:
+            raise OSError(107, "Transport endpoint is not connected")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setattr(socket, "socket", Reset)
+        with pytest.raises(DialError, match="closed the connection at once") as caught:
+            await dial(Destination(host="127.0.0.1", port=port, policy=PRIVATE))
+
+    assert caught.value.fault is Fault.REFUSED
