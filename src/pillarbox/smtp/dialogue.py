@@ -289,12 +289,9 @@ def _by_data(content: Content, options: Options) -> Dialogue[Outcome]:
     """
     Content with doubled dots, the point of no return, the final dot (RFC 5321 §4.1.1.4).
 
-    Small content waits for that point and goes with its dot: one write, one journey.
+    The dot is not said with the content, though it would save a write: a connection that breaks
+    within the content is known not to have brought it.
     """
-    if content.size <= PIECE:
-        octets = b"".join((*transparent(content.octets), b".\r\n"))
-        say = Say(Stage.END_OF_DATA, octets, f"({content.size} octets)\n.")
-        return (yield from _pass_point_of_no_return(say, options))
     early = yield Pour(Stage.DATA, transparent(content.octets), content.size)
     if early is not None:
         return (yield from _interrupted(early))

@@ -322,11 +322,7 @@ class Session:
 
     def _put_on_record(self, says: tuple[Say, ...]) -> None:
         for say in says:
-            if say.shown is None:
-                self.transcript.say(say.stage, say.octets)
-            else:
-                for line in say.shown.split("\n"):
-                    self.transcript.say(say.stage, line)
+            self.transcript.say(say.stage, say.octets if say.shown is None else say.shown)
 
     async def _hear(self, stage: Stage) -> Answer:
         answer = await self._wire.hear(self._seconds(stage))

@@ -14,9 +14,9 @@ class Say:
     """
     One command. Its answer comes back.
 
-    shown is what the transcript may keep when the octets hold a secret or content; each of its
-    lines is an entry. behind goes out in the same write: what is said next, without waiting for
-    the answer (RFC 2920). It is put on record when its own turn comes.
+    shown is what the transcript may keep when the octets hold a secret. behind goes out in the
+    same write: what is said next, without waiting for the answer (RFC 2920). It is put on record
+    when its own turn comes.
     """
 
     stage: Stage
