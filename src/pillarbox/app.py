@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
@@ -35,6 +36,7 @@ from pillarbox.delivery.equipment import Equipment
 from pillarbox.delivery.supervisor import Supervisor
 from pillarbox.delivery.sweeper import Sweeper
 from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.diagnosis.rounds import Rhythm, Rounds
 from pillarbox.diagnosis.surroundings import Surroundings
 from pillarbox.inlets.http import server as http
 from pillarbox.inlets.http.desk import Desk
@@ -115,8 +117,8 @@ async def open_app(
         if database.is_shared:
             await stack.enter_async_context(_following(database, registry, keys, senders))
         if deliver:
-            sweeper = Sweeper(queue, clock, Retention())
-            carrying = _delivering(supervisor, sweeper, drain_seconds, not database.is_shared)
+            beside = _beside_mail(config, database, queue, desk)
+            carrying = _delivering(supervisor, beside, drain_seconds, not database.is_shared)
             await stack.enter_async_context(carrying)
         yield App(config, desk, supervisor, http.build(desk), operator_token)
 
@@ -269,18 +271,30 @@ async def _beside(work: Coroutine[None, None, None], name: str) -> AsyncIterator
         await asyncio.gather(task, return_exceptions=True)
 
 
+Beside = tuple[str, Coroutine[None, None, None]]
+
+
+def _beside_mail(config: Config, database: Database, queue: Queue, desk: Desk) -> Sequence[Beside]:
+    """What goes on while mail is carried."""
+    sweeper = Sweeper(queue, database.clock, Retention())
+    rhythm = Rhythm(timedelta(minutes=config.check_relays_minutes))
+    rounds = Rounds(database, desk.registry, desk.diagnosis, database.clock, rhythm)
+    return (("sweeper", sweeper.run()), ("rounds", rounds.run()))
+
+
 @asynccontextmanager
 async def _delivering(
-    supervisor: Supervisor, sweeper: Sweeper, drain_seconds: float, alone: bool
+    supervisor: Supervisor, beside: Sequence[Beside], drain_seconds: float, alone: bool
 ) -> AsyncIterator[None]:
     """Carry mail until the block ends well, and what is due then for a while longer."""
     carrying = asyncio.create_task(supervisor.run(alone=alone), name="supervisor")
-    sweeping = asyncio.create_task(sweeper.run(), name="sweeper")
+    others = [asyncio.create_task(work, name=name) for name, work in beside]
     try:
         yield
         if drain_seconds:
             await supervisor.drain(drain_seconds)
     finally:
-        sweeping.cancel()
+        for other in others:
+            other.cancel()
         await supervisor.stop()
-        await asyncio.gather(carrying, sweeping, return_exceptions=True)
+        await asyncio.gather(carrying, *others, return_exceptions=True)

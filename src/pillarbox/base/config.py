@@ -22,6 +22,7 @@ from pillarbox.base.errors import Invalid, Rejected
 MAX_WAITING = 5_000_000  # deliveries that are not at their end
 
 _PREFIX = "PILLARBOX_"
+_WEEK_MINUTES = 7 * 24 * 60
 
 Network = IPv4Network | IPv6Network
 
@@ -79,6 +80,13 @@ def _log_form(text: str) -> str:
     return text
 
 
+def _minutes(text: str) -> int:
+    minutes = int(text)
+    if not 0 <= minutes <= _WEEK_MINUTES:
+        raise ValueError(f"it is 0 to {_WEEK_MINUTES} minutes")
+    return minutes
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ValueError("it is a number of at least 1")
@@ -118,6 +126,9 @@ class Config:
     )
     max_waiting: int = option(
         MAX_WAITING, _count, "How many deliveries may wait. At more, mail is refused for a while."
+    )
+    check_relays_minutes: int = option(
+        60, _minutes, "How often a relay that carries nothing is asked to let us in; 0: never."
     )
     traces: str = option(
         "off", str, "Where OpenTelemetry spans go: the name of an exporter, as `otlp`; or `off`."

@@ -201,7 +201,11 @@ def _relay(relay: Relay) -> Finding:
     state = str(relay.status.get("state", "untested"))
     name = f"relay {relay.name}"
     if state == "working":
-        return Finding(name=name, status="ok", evidence=state)
+        at = relay.status.get("checked_at")
+        from pillarbox.cli.terminal import local
+
+        tried = f", tried {local(datetime.fromisoformat(at))}" if at else ""
+        return Finding(name=name, status="ok", evidence=f"{state}{tried}")
     if state == "untested":
         fix = f"pillarbox diagnose {relay.name}"
         return Finding(name=name, status="warn", evidence="never tried", fix=fix)

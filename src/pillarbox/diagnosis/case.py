@@ -20,12 +20,14 @@ class Question:
     """
     Whom the relay is asked about. Without a sender it is asked about nobody.
 
-    is_typed: the settings are not saved yet.
+    is_typed: the settings are not saved yet. is_brief: nothing is asked after sign-in, and
+    nothing else is tried when it fails.
     """
 
     mail_from: Address | None = None
     rcpt_to: Address | None = None
     is_typed: bool = False
+    is_brief: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

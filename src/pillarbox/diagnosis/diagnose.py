@@ -76,6 +76,15 @@ class Diagnosis:
         except Unusable as fault:
             return _faulty([Invalid(str(fault), field=Slot.PASSWORD.value)], relay.settings)
 
+    async def of_sign_in(self, relay: Relay) -> Report:
+        """A saved relay up to sign-in: no sender is named, and no other port is looked for."""
+        question = Question(is_brief=True)
+        try:
+            secrets = self._registry.secrets(relay)
+            return await self._of(relay.settings, secrets, question, self._ask(relay))
+        except Unusable as fault:
+            return _faulty([Invalid(str(fault), field=Slot.PASSWORD.value)], relay.settings)
+
     async def of_change(
         self,
         change: RelayChange,
@@ -164,7 +173,7 @@ class Diagnosis:
             allow_private=self._around.allow_private,
             allow_networks=self._around.allow_networks,
         )
-        if question.mail_from is None:
+        if question.mail_from is None and not question.is_brief:
             question = replace(question, mail_from=usual_reverse_path(settings))
         return Case(
             settings=settings,
@@ -196,7 +205,8 @@ class Diagnosis:
     async def _of_server(self, case: Case, ask: Ask) -> Report:
         case, seen = await self._visit(case, ask)
         failed = seen.failed or seen.refused(Stage.MAIL)
-        search = await self._search(case, failed) if failed else ports.Search()
+        is_searching = failed is not None and not case.question.is_brief
+        search = await self._search(case, failed) if failed and is_searching else ports.Search()
         found = corrections(case, failed) if failed else ()
         report = Report(
             steps=(settings_step(case), *steps_of(case, seen, self._clock.now())),

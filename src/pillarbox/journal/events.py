@@ -183,6 +183,26 @@ class RelayRested(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelayCheckFailed(Event):
+    """A relay that worked did not let us in when it was tried. Its mail is still attempted."""
+
+    name: ClassVar[str] = "relay.check_failed"
+
+    relay: str
+    cause: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayCheckPassed(Event):
+    """A relay that did not work let us in when it was tried again."""
+
+    name: ClassVar[str] = "relay.check_passed"
+
+    relay: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySuspended(Event):
     """A relay needs a person, for example a new password; its mail waits and loses no attempts."""
 

@@ -18,7 +18,13 @@ from pillarbox.base.errors import Conflict, Invalid, NotFound, Rejected
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.journal import journal
-from pillarbox.journal.events import RelayAdded, RelayChanged, RelayRemoved
+from pillarbox.journal.events import (
+    RelayAdded,
+    RelayChanged,
+    RelayCheckFailed,
+    RelayCheckPassed,
+    RelayRemoved,
+)
 from pillarbox.queue import control
 from pillarbox.relays import pacing, suspension
 from pillarbox.relays.change import Clear, Keep, RelayChange
@@ -38,6 +44,7 @@ from pillarbox.relays.versions import (
     Sealed,
     all_relays,
     is_current,
+    last_check,
     refuse_taken_name,
     store_version,
 )
@@ -231,8 +238,14 @@ class Registry(Roster):
 
         self._known = await self._database.write(drop)
 
-    async def note_check(self, relay: Relay, *, is_well: bool) -> None:
-        """Remember how a diagnosis of this version ended; a good one ends a rest."""
+    async def note_check(
+        self, relay: Relay, *, is_well: bool, failure: tuple[str, str | None] | None = None
+    ) -> None:
+        """
+        Remember how a diagnosis of this version ended; a good one ends a rest.
+
+        failure is the cause and the id of the advice; a change for better or worse is told.
+        """
         now = self._clock.now()
 
         def note(connection: Connection) -> dict[str, Relay]:
@@ -241,7 +254,11 @@ class Registry(Roster):
                 "checked_version": relay.version,
                 "checked_well": is_well,
             }
+            before = last_check(connection, relay)
             connection.execute(update(relays).where(relays.c.id == relay.id).values(checked))
+            if before is (not is_well):
+                told = failure or (None if is_well else ("the diagnosis failed", None))
+                journal.write(connection, [(now, _check_event(relay, told))])
             if is_well and is_current(connection, relay):
                 suspension.resume(connection, relay.id, relay.name, now)
             return all_relays(connection)
@@ -359,3 +376,12 @@ def _refuse_other_version(old: Relay, decision: Decision) -> None:
             f"this relay is at version {old.version}, not {decision.expected_version}; "
             f"somebody changed it first"
         )
+
+
+def _check_event(
+    relay: Relay, failure: tuple[str, str | None] | None
+) -> RelayCheckFailed | RelayCheckPassed:
+    if failure is None:
+        return RelayCheckPassed(relay=relay.name, relay_id=relay.id)
+    cause, advice = failure
+    return RelayCheckFailed(relay=relay.name, relay_id=relay.id, cause=cause, advice=advice)

@@ -103,6 +103,14 @@ def refuse_taken_name(connection: Connection, relay: Relay) -> None:
         raise Rejected([Invalid(f"there is a relay named “{relay.name}” already", field="name")])
 
 
+def last_check(connection: Connection, relay: Relay) -> bool | None:
+    """How the last diagnosis of this version ended; None if it was of another, or none."""
+    known = select(relays.c.checked_well).where(
+        relays.c.id == relay.id, relays.c.checked_version == relay.version
+    )
+    return connection.scalar(known)
+
+
 def is_current(connection: Connection, relay: Relay) -> bool:
     """What was learnt of a version says nothing about the next one."""
     version = select(relays.c.version).where(relays.c.id == relay.id)

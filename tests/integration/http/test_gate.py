@@ -143,6 +143,18 @@ async def test_when_the_database_is_gone(counter: Counter) -> None:
     assert int(got.headers["retry-after"]) > 0
 
 
+async def test_a_relay_that_does_not_work_is_told_and_decides_nothing(counter: Counter) -> None:
+    """Mail is taken all the same. Anybody may ask, so its name is not said."""
+    body = {"name": "quite-private", "host": "127.0.0.1", "port": 1, "tls": "none"}
+    added = await counter.ask("POST", "/v1/relays", body | {"auth": "none"})
+    await counter.ask("POST", f"/v1/relays/{added.json()['id']}/diagnose")
+    got = await counter.ask("GET", "/readyz", Authorization="")
+
+    assert (got.status_code, got.json()["ok"]) == (200, True)
+    assert got.json()["checks"][-1]["ok"] is False
+    assert "quite-private" not in got.text
+
+
 async def test_health(counter: Counter) -> None:
     """Ready while the database can be written and mail is carried; alive in any case."""
     assert (await counter.ask("GET", "/livez", Authorization="")).status_code == 200
@@ -152,12 +164,12 @@ async def test_health(counter: Counter) -> None:
     counter.is_ready[0] = False
     tired = await counter.ask("GET", "/readyz", Authorization="")
     assert tired.status_code == 503
-    assert [each["ok"] for each in tired.json()["checks"]] == [True, False]
+    assert [each["ok"] for each in tired.json()["checks"]] == [True, False, True]
 
     await counter.desk.database.close()
     counter.clock.move(seconds=2)  # type: ignore[attr-defined]  # the hand clock of the desk
     gone = await counter.ask("GET", "/readyz", Authorization="")
-    assert [each["ok"] for each in gone.json()["checks"]] == [False, False]
+    assert [each["ok"] for each in gone.json()["checks"]] == [False, False, True]
 
 
 async def test_numbers_for_machines(counter: Counter) -> None:

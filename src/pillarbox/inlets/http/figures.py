@@ -45,6 +45,9 @@ FIGURES = (
         "pillarbox_relay_needs_person", "gauge", "1 while a relay waits for a person", ("relay",)
     ),
     Figure("pillarbox_relay_slowed", "gauge", "1 while a relay gets fewer sessions", ("relay",)),
+    Figure(
+        "pillarbox_relay_well", "gauge", "1 if the last diagnosis or check went well", ("relay",)
+    ),
     Figure("pillarbox_relay_connections_allowed", "gauge", "Sessions a relay gets now", ("relay",)),
     Figure("pillarbox_commits", "counter", "Commits of the database"),
     Figure("pillarbox_commit_works", "histogram", "Works that shared a commit"),

@@ -49,11 +49,15 @@ async def livez(request: Request) -> Response:
 
 @router.get("/readyz", response_class=Response, responses=_HEALTH)
 async def readyz(request: Request) -> Response:
-    """The database can be written and mail is being carried; 503 when not."""
+    """
+    The database can be written and mail is being carried; 503 when not.
+
+    How relays are is told with it and decides nothing: mail is taken and waits for them.
+    """
     desk, probe = desk_of(request), request.app.state.probe
     checks = [await probe.look(desk), _carrying(desk)]
     is_well = all(check["ok"] for check in checks)
-    body: schemas.Health = {"ok": is_well, "checks": checks}
+    body: schemas.Health = {"ok": is_well, "checks": [*checks, _relays(desk)]}
     return answer(body, 200 if is_well else 503)
 
 
@@ -77,3 +81,11 @@ def _carrying(desk: Desk) -> schemas.Check:
     is_ready = desk.is_ready()
     detail = "mail is being carried" if is_ready else "mail is not being carried at the moment"
     return {"name": "worker", "ok": is_ready, "detail": detail}
+
+
+def _relays(desk: Desk) -> schemas.Check:
+    """By the last diagnosis, check or delivery. Anybody may ask, so no relay is named."""
+    relays = desk.registry.all()
+    ill = sum(bool(each.rest) or each.checked_well is False for each in relays)
+    detail = f"{ill} of {len(relays)} cannot be used now" if ill else "none is known not to work"
+    return {"name": "relays", "ok": not ill, "detail": detail}

@@ -101,6 +101,8 @@ def _relay(desk: Desk, relay: Relay, board: Board) -> None:
     board.put("pillarbox_relay_resting", is_resting, relay.name)
     board.put("pillarbox_relay_needs_person", needs_person, relay.name)
     board.put("pillarbox_relay_slowed", relay.slowdown is not None, relay.name)
+    if relay.checked_well is not None:
+        board.put("pillarbox_relay_well", relay.checked_well, relay.name)
     allowed = 0 if is_resting else relay.connections(desk.clock.now())
     board.put("pillarbox_relay_connections_allowed", allowed, relay.name)
     board.put("pillarbox_sessions_open", desk.sessions.now_open(relay.id), relay.name)

@@ -1,0 +1,114 @@
+"""Relays that are tried while nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pillarbox.diagnosis.diagnose import Diagnosis
+from pillarbox.diagnosis.rounds import Rhythm, Rounds
+from pillarbox.journal import journal
+from pillarbox.relays.versions import Relay
+from support.clinic import OFF_THE_NET, serving
+from support.clocks import HandClock
+from support.house import House, open_house
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Ward:
+    """A house with one relay on this machine, whose server can be told to refuse."""
+
+    house: House
+    clock: HandClock
+    rounds: Rounds
+    relay: Relay
+    heard: list[str] = field(default_factory=list)
+    refuses: bool = False
+
+    def now(self) -> Relay:
+        return self.house.registry.get(self.relay.id)
+
+    async def names(self) -> list[str]:
+        """Events about checks, oldest first."""
+        found = await self.house.database.read(lambda each: journal.before(each, 10**9, limit=100))
+        return [each.name for each in found if each.name.startswith("relay.check")]
+
+
+@asynccontextmanager
+async def ward(folder: Path, **more: Any) -> AsyncIterator[Ward]:
+    clock = HandClock()
+    box: list[Ward] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 relay.test ESMTP\r\n")
+        while line := (await reader.readline()).decode().rstrip():
+            box[0].heard.append(line.partition(" ")[0])
+            bad = box[0].refuses and line.startswith("AUTH")
+            hello = "250-relay.test\r\n250 AUTH PLAIN"
+            good = hello if line.startswith("EHLO") else "235 2.7.0 in"
+            writer.write(f"{'535 5.7.8 no' if bad else good}\r\n".encode())
+
+    async with serving(serve) as port, open_house(folder, clock=clock) as house:
+        settings = {"host": "127.0.0.1", "port": port, "tls": "none", "from": "a@b.example"}
+        login = {"auth": "password", "username": "ann", "password": "pencil-sharpener"}
+        relay = await house.add_relay(**settings, **login, **more)
+        diagnosis = Diagnosis(house.registry, clock, OFF_THE_NET)
+        rounds = Rounds(house.database, house.registry, diagnosis, clock, Rhythm(HOUR, lambda: 0.5))
+        box.append(Ward(house, clock, rounds, relay))
+        yield box[0]
+
+
+async def test_a_relay_is_tried_up_to_sign_in(tmp_path: Path) -> None:
+    """Each hour, not sooner; no sender and no recipient is named."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        here.clock.move(minutes=59)
+        await here.rounds.look()
+        assert here.heard == []
+
+        here.clock.move(minutes=2)
+        await here.rounds.look()
+        assert here.heard == ["EHLO", "AUTH", "QUIT"]
+        assert here.now().checked_at == here.clock.now()
+        assert await here.names() == []
+
+
+async def test_only_changes_are_told(tmp_path: Path) -> None:
+    """Works, fails, fails, works: one event for worse, one for better."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        for refuses in (True, True, False, False):
+            here.refuses = refuses
+            here.clock.move(hours=30)
+            await here.rounds.look()
+            assert here.now().checked_well is not refuses
+        assert await here.names() == ["relay.check_failed", "relay.check_passed"]
+
+
+async def test_what_does_not_work_is_tried_less_and_less(tmp_path: Path) -> None:
+    """Two hours after the first failure, then four: nobody is locked out by us."""
+    async with ward(tmp_path) as here:
+        here.refuses = True
+        await here.house.registry.note_check(here.relay, is_well=True)
+        tried = []
+        for hour in range(1, 16):
+            here.clock.move(hours=1, seconds=1)
+            here.heard.clear()
+            await here.rounds.look()
+            tried += [hour] if here.heard else []
+        assert tried == [1, 3, 7, 15]
+
+
+async def test_what_nobody_has_tried_is_left_alone(tmp_path: Path) -> None:
+    """A draft is not ours to sign in with; nor is a relay that rests, which delivery probes."""
+    async with ward(tmp_path) as here:
+        here.clock.move(hours=5)
+        await here.rounds.look()
+        assert here.heard == []
