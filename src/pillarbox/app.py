@@ -153,9 +153,11 @@ async def _consents(
     )
     connecting = Connecting(registry, tokens, around)
     upkeep = Upkeep(database, registry, tokens, connecting, clock)
-    async with _beside(upkeep.run(), "consents"):
-        yield tokens, connecting
-    await kept.close()
+    try:
+        async with _beside(upkeep.run(), "consents"):
+            yield tokens, connecting
+    finally:
+        await kept.close()
 
 
 def _capacity(config: Config, queue: Queue, clock: Clock) -> Capacity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pillarbox.base.errors import Conflict
 from pillarbox.cli.exits import Exit, Usage
 from pillarbox.cli.options import NOTHING, Everywhere, ask, print_json
 from pillarbox.cli.secrets import ask_for
@@ -52,6 +53,11 @@ def connect_relay(
         if device:
             await box.relays.set(name, grant="device_code")
         begun = await box.relays.connect(name, refresh_token=token)
+        if begun.authorize_url and box.server_url is None:
+            raise Conflict(
+                f"no server runs, and the provider sends the browser back to {begun.redirect_uri}."
+                " Start one with `pillarbox serve`, then connect; or use --device"
+            )
         if no_wait or not begun.is_waiting:
             return begun
         _tell(begun)

@@ -192,7 +192,7 @@ class Tokens:
 
 
 def _renewed_now(row: GrantRow, clock: Clock) -> GrantRow:
-    return replace(row, refreshed_at=clock.now(), warned_at=None)
+    return replace(row, refreshed_at=clock.now())
 
 
 def _is_just_renewed(row: GrantRow, clock: Clock) -> bool:

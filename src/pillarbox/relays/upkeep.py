@@ -6,6 +6,7 @@ before they die of disuse, and people are told before something ends.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 from pillarbox.base import log
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
-from pillarbox.base.errors import Unavailable
+from pillarbox.base.errors import PillarboxError, Unavailable
 from pillarbox.journal import journal
 from pillarbox.journal.events import RelayConsentExpiring
 from pillarbox.oauth import consents, grants
@@ -65,11 +66,11 @@ class Upkeep:
         """Each device code whose time to be asked about has come."""
         now = self._clock.now()
         for pending in await self._database.read(consents.devices):
-            if pending.expires_at <= now:
-                await self._connecting.ask_about(pending)
-                await self._end(pending)
-            elif pending.ask_at is not None and pending.ask_at <= now:
-                await self._connecting.ask_about(pending)
+            with _logged(pending.relay_id):
+                if pending.ask_at is not None and pending.ask_at <= now:
+                    await self._connecting.ask_about(pending)
+                if pending.expires_at <= now:
+                    await self._end(pending)
 
     async def _end(self, pending: Pending) -> None:
         await self._database.write(lambda connection: consents.end(connection, pending))
@@ -77,9 +78,10 @@ class Upkeep:
     async def look_after(self) -> None:
         """Keep alive what would die, and say what ends soon."""
         for relay_id, status in (await self._connecting.statuses()).items():
-            relay = self._registry.get(relay_id)
-            await self._keep_alive(relay, status)
-            await self._tell(relay, status)
+            with _logged(relay_id):
+                relay = self._registry.get(relay_id)
+                await self._tell(relay, status)
+                await self._keep_alive(relay, status)
 
     async def _keep_alive(self, relay: Relay, status: ConsentStatus) -> None:
         grant = status.grant
@@ -111,3 +113,12 @@ class Upkeep:
             journal.write(connection, [(now, event) for event in events])
 
         await self._database.write(tell)
+
+
+@contextlib.contextmanager
+def _logged(relay_id: str) -> Iterator[None]:
+    """One relay that was removed meanwhile, or whose secret stays shut, stops no other."""
+    try:
+        yield
+    except PillarboxError as error:
+        _log.warning("a consent could not be looked after", relay=relay_id, cause=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -236,9 +237,14 @@ async def test_people_are_told_before_something_ends(
 
     clock_of(counter).move(days=50)
     await upkeep.look_after()
+    clock_of(counter).move(hours=2)  # the access token is renewed meanwhile
+    await counter.desk.connecting._access.of(counter.desk.registry.get("mail"))
     await upkeep.look_after()
 
     assert (await state_of(counter), await warnings(counter)) == ("expires soon", 1)
+    clock_of(counter).move(days=3)
+    await upkeep.look_after()
+    assert await warnings(counter) == 2
 
 
 async def test_a_refresh_token_is_used_before_it_dies_of_disuse(
@@ -269,3 +275,25 @@ def upkeep_of(counter: Counter) -> Upkeep:
 async def warnings(counter: Counter) -> int:
     entries = await counter.desk.database.read(lambda c: journal.before(c, 10**9, limit=1000))
     return len([each for each in entries if each.name == "relay.consent_expiring"])
+
+
+async def test_one_relay_in_trouble_keeps_no_other_from_being_looked_after(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """A secret that stays shut is that relay's trouble alone."""
+    token = server.issue
+    for name in ("first", "second"):
+        relay = of(server, grant="refresh_token", name=name)
+        assert (await counter.ask("POST", "/v1/relays", relay)).is_success
+        body = {"refresh_token": token().refresh_token}
+        assert (await counter.ask("POST", f"/v1/relays/{name}/consent", body)).is_success
+    registry = counter.desk.registry
+    first = registry.get("first")
+    sealed = {slot: replace(each, octets=b"\x01" * 80) for slot, each in first.sealed.items()}
+    registry._known = {**registry._known, first.id: replace(first, sealed=sealed)}
+    before = len(server.calls("refresh_token"))
+    clock_of(counter).move(days=8)
+
+    await upkeep_of(counter).look_after()
+
+    assert len(server.calls("refresh_token")) == before + 1
