@@ -24,7 +24,7 @@ from pillarbox.delivery.recording import Recording
 from pillarbox.delivery.reputation import Reputation
 from pillarbox.delivery.sessions import SessionPool
 from pillarbox.mail.content import Content
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Relayed, Stage
 from pillarbox.queue.message import Attempt, Claim, SessionFacts
 from pillarbox.queue.record import answer_of
 from pillarbox.relays.versions import Relay
@@ -263,7 +263,7 @@ class Courier:
                 outcome=judged.outcome,
                 advice=judged.advice,
                 transcript=ended.transcript,
-                chance=chance(),
+                chance=0.0 if isinstance(judged.outcome, Relayed) else chance(),
                 session=None if is_told else session,
             )
             for delivery, judged in zip(claim.deliveries, ended.judged, strict=True)

@@ -165,12 +165,14 @@ class Session:
         Raises Invalid for content that has not passed the gate. If point_of_no_return
         raises, the connection is closed without the final dot.
         """
-        options = options or Options()
-        options = replace(options, is_said=self._was_begun((envelope, content)))
-        if behind is not None:
-            options = replace(options, behind=partial(self._begin_next, behind, options))
-        if self._is_half_way:
-            options = replace(options, reset_first=True)
+        wish = options or Options()
+        following = None if behind is None else partial(self._begin_next, behind, wish)
+        options = Options(
+            use_chunking=wish.use_chunking,
+            reset_first=wish.reset_first or self._is_half_way,
+            behind=following or bytes,
+            is_said=self._was_begun((envelope, content)),
+        )
         self.transactions += 1
         self._ask = point_of_no_return
         limits = self._deadlines
@@ -214,9 +216,8 @@ class Session:
         letter = behind()
         if letter is None:
             return b""
-        plain = replace(options, reset_first=False, is_said=False)
         with contextlib.suppress(Invalid):  # it is told when its own turn comes
-            if said := beginning(*letter, self.capabilities, plain):
+            if said := beginning(*letter, self.capabilities, options):
                 self._begun = letter
                 return said
         return b""
