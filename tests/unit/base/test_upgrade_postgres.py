@@ -10,11 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-import pillarbox.access.keys
-import pillarbox.journal.journal
-import pillarbox.queue.tables
-import pillarbox.relays.tables
-import pillarbox.senders.tables
+import pillarbox.app  # noqa: F401  declares every table
 from pillarbox.base.db.dsn import Dsn
 from pillarbox.base.db.open import OpenDatabase
 from pillarbox.base.db.schema import metadata
@@ -22,14 +18,6 @@ from pillarbox.base.db.upgrade import Condition
 from pillarbox.base.db.upgrade_postgres import inspect, upgrade
 from pillarbox.base.errors import Unavailable, Unusable
 from support.postgres import Postgres, shared_postgres
-
-DECLARED_BY = (
-    pillarbox.access.keys,
-    pillarbox.journal.journal,
-    pillarbox.queue.tables,
-    pillarbox.relays.tables,
-    pillarbox.senders.tables,
-)
 
 
 @pytest.fixture
