@@ -129,6 +129,28 @@ def test_a_relay_from_its_first_to_its_last_day(either: Program) -> None:
     assert "main" in said
 
 
+def test_a_relay_is_exported_and_imported(either: Program, tmp_path: Path) -> None:
+    """Ours without its secret, which is asked for; another system's with what differs."""
+    ends(either, 0, "relay", "add", "main", "--host", "mail.example.org", "--username", "app",
+         "--password-stdin", stdin="hunter2\n")  # fmt: skip
+    kept, _ = ends(either, 0, "relay", "export", "main")
+    assert "hunter2" not in kept
+    file = tmp_path / "kept.json"
+    file.write_text(kept)
+    _, said = ends(either, 3, "relay", "import", str(file), "--name", "copy")
+    assert "enter the password" in said
+    ends(either, 0, "relay", "import", str(file), "--name", "copy", "--password-stdin",
+         stdin="hunter3\n")  # fmt: skip
+
+    file.write_text('{"Host": "mail.example.org", "SecureSocketOptions": "Auto"}')
+    said, _ = ends(either, 0, "relay", "import", str(file), "--format", "umbraco", "--name", "u")
+    assert "mail.example.org:587 starttls" in said
+    assert "Note: STARTTLS" in said
+    heir = either.run_json("relay", "add", "heir", "--inherits", "u")
+    assert heir["host"] == "mail.example.org"
+    ends(either, 2, "relay", "import", str(tmp_path / "nowhere"))
+
+
 def test_certificates_in_words(either: Program, tmp_path: Path) -> None:
     """Of files, before anything is saved, and of a relay."""
     authority = tmp_path / "ca.pem"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
@@ -13,6 +12,7 @@ from cyclopts import Parameter
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.cli.connect import connect_relay, disconnect_relay
 from pillarbox.cli.exits import Exit, Usage
+from pillarbox.cli.imports import read_import, read_setting
 from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom, ask_for, ask_openly
 
@@ -78,7 +78,7 @@ class Settings:
             for name, value in self._flags().items()
             if value is not None and value is not False
         }
-        return said | dict(_setting(each) for each in self.set_)
+        return said | dict(read_setting(each) for each in self.set_)
 
     def _flags(self) -> dict[str, Any]:
         return {
@@ -98,10 +98,6 @@ class Settings:
 
 NO_SETTINGS = Settings()
 _WAITING = ("queued", "scheduled", "deferred", "uncertain", "sending")
-_KEY = frozenset({"client_key", "client_key_passphrase", "signing_key"})
-_FROM_FILES = frozenset({"authorities", "client_certificate", "signing_certificate"}) | _KEY
-_SECRETS = frozenset({"password", "proxy_password", "client_secret"}) | _KEY
-_NOT_HERE = "use --password-stdin, --password-env NAME or --client-secret-env NAME"
 
 
 @app.command
@@ -204,6 +200,48 @@ def undo(
 
 
 @app.command
+def export(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
+    """Print a relay's settings as JSON, without its secrets."""
+    print_json(ask(everywhere, lambda box: box.relays.export(name)))
+
+
+@app.command(name="import")
+def import_(
+    file: str,
+    /,
+    *,
+    format_: Annotated[str, Parameter(name="--format")] = "pillarbox",
+    settings: Settings = NO_SETTINGS,
+    name: str | None = None,
+    password: PasswordFrom = NO_PASSWORD,
+    everywhere: Everywhere = NOTHING,
+) -> None:
+    """Add a relay from an export, or from the settings of another system.
+
+    Parameters
+    ----------
+    file
+        A file of JSON; with --format url, a file with the address in it.
+    format_
+        pillarbox, umbraco, bold-bi, thingsboard, logto, nodemailer or url.
+    name
+        What to call it; an export has a name.
+    """
+    said = read_import(file, format_)
+    fields = said | settings.fields() | _announced(password)
+    if name:
+        fields["name"] = name
+
+    async def work(box: Pillarbox) -> tuple[Relay, tuple[str, ...]]:
+        return await asking_again(lambda more: box.relays.import_(system=format_, **fields | more))
+
+    relay, notes = ask(everywhere, work, home=Home.MADE)
+    _show(relay, everywhere)
+    for note in () if everywhere.json else notes:
+        print(f"\nNote: {note}.")
+
+
+@app.command
 def certificates(
     name: str | None = None,
     /,
@@ -218,7 +256,7 @@ def certificates(
     set_
         authorities, client_certificate, client_key or client_key_passphrase, each as @FILE.
     """
-    pem = {field: text or "" for field, text in map(_setting, set_)}
+    pem = {field: text or "" for field, text in map(read_setting, set_)}
     if (name is None) != bool(pem):
         raise Usage("name a relay, or files: --set authorities=@ca.pem")
     home = Home.EXPECTED if name else Home.SPARED
@@ -322,32 +360,6 @@ def _announced(password: PasswordFrom) -> dict[str, str]:
         for name, given in (("password", password.read()), ("client_secret", password.client()))
         if given is not None
     }
-
-
-def _setting(text: str) -> tuple[str, str | None]:
-    name, equals, value = (each.strip() for each in text.partition("="))
-    if not equals or not name:
-        raise Usage(f"--set {text}: write it as field=value")
-    if name in _FROM_FILES and value.startswith("@"):
-        return name, _read(name, value[1:])
-    if name in _SECRETS and not value.startswith(("env:", "file:")):
-        instead = f"write --set {name}=@FILE" if name in _FROM_FILES else _NOT_HERE
-        raise Usage(
-            f"--set {name}=…: a secret on the command line can be read by others; {instead}"
-        )
-    if name in _FROM_FILES and "\n" not in value and Path(value).is_file():
-        raise Usage(f"--set {name}={value}: this is a file; write --set {name}=@{value}")
-    return name, value or None
-
-
-def _read(name: str, file: str) -> str:
-    try:
-        text = Path(file).expanduser().read_text()
-        return text.rstrip("\r\n") if name == "client_key_passphrase" else text
-    except OSError as error:
-        raise Usage(f"--set {name}=@{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Usage(f"--set {name}=@{file}: this is not PEM (-----BEGIN …)") from None
 
 
 def _show(relay: Any, everywhere: Everywhere) -> None:

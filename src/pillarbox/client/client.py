@@ -25,7 +25,6 @@ from pillarbox.client.calls import (
     Keys,
     Messages,
     Providers,
-    Relays,
     Restored,
     Routes,
 )
@@ -33,6 +32,7 @@ from pillarbox.client.connection import Connection, not_there
 from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
 from pillarbox.client.portal import T
+from pillarbox.client.relay_calls import Relays
 
 if TYPE_CHECKING:  # whoever talks to a server needs no database library
     from sqlalchemy import Connection as SqlConnection

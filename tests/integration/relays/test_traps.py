@@ -318,7 +318,7 @@ async def test_login_name_used_as_from(counter: Counter) -> None:
 async def test_secrets_in_exports(office: Counter) -> None:
     """What a relay was can be read back at every version, without its secrets."""
     await told(office, "PATCH", "/v1/relays/office", {"host": "b.example.org", "password": "x2"})
-    for path in ("", "/versions", "/versions/1", "/versions/2", "/certificates"):
+    for path in ("", "/export", "/versions", "/versions/1", "/versions/2", "/certificates"):
         got = await office.ask("GET", f"/v1/relays/office{path}")
         assert got.status_code == 200
         assert CANARY not in got.text
