@@ -205,14 +205,28 @@ def export(name: str, /, *, everywhere: Everywhere = NOTHING) -> None:
     print_json(ask(everywhere, lambda box: box.relays.export(name)))
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Whose settings they are, and what to call the relay."""
+
+    format: str = "pillarbox"
+    """pillarbox, umbraco, bold-bi, thingsboard, logto, nodemailer or url."""
+
+    name: str | None = None
+    """What to call it; an export has a name."""
+
+
+AN_EXPORT = Source()
+
+
 @app.command(name="import")
 def import_(
     file: str,
     /,
     *,
-    format_: Annotated[str, Parameter(name="--format")] = "pillarbox",
+    source: Source = AN_EXPORT,
     settings: Settings = NO_SETTINGS,
-    name: str | None = None,
     password: PasswordFrom = NO_PASSWORD,
     everywhere: Everywhere = NOTHING,
 ) -> None:
@@ -222,18 +236,15 @@ def import_(
     ----------
     file
         A file of JSON; with --format url, a file with the address in it.
-    format_
-        pillarbox, umbraco, bold-bi, thingsboard, logto, nodemailer or url.
-    name
-        What to call it; an export has a name.
     """
-    said = read_import(file, format_)
-    fields = said | settings.fields() | _announced(password)
-    if name:
-        fields["name"] = name
+    fields = read_import(file, source.format) | settings.fields() | _announced(password)
+    if source.name:
+        fields["name"] = source.name
 
     async def work(box: Pillarbox) -> tuple[Relay, tuple[str, ...]]:
-        return await asking_again(lambda more: box.relays.import_(system=format_, **fields | more))
+        return await asking_again(
+            lambda more: box.relays.import_(system=source.format, **fields | more)
+        )
 
     relay, notes = ask(everywhere, work, home=Home.MADE)
     _show(relay, everywhere)
