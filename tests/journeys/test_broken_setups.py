@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 
 from support import captures
-from support.broken_setups import BROKEN, Broken, Elsewhere, Offered, Typed, World
+from support.broken_setups import BROKEN
+from support.broken_world import Broken, Elsewhere, Offered, Typed, World
 from support.internet import internet
 from support.program import Program, new_program
 

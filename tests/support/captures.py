@@ -16,14 +16,15 @@ cause, and after the fix it ends with 0. `main` is a saved relay; passwords are 
 """
 
 _CHANGING = (
-    re.compile(r"\b\d[\d,]* ms\b"),
-    re.compile(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b"),
-    re.compile(r"\b\d+ days\b"),
-    re.compile(r"SHA-256 [0-9a-f …\s]+"),
-    re.compile(r"trustme v[\d.]+( Testing \w+ #\S+)?"),
-    re.compile(r"Testing (cert|CA) #[\w-]+"),
+    re.compile(r"\d[\d,]*ms"),
+    re.compile(r"\d{1,2}[A-Z][a-z]+\d{4}"),
+    re.compile(r"\d+days"),
+    re.compile(r"SHA-256[0-9a-f]+"),
+    re.compile(r"trustmev[\d.]+"),
+    re.compile(r"Testing(cert|CA)#[\w-]+"),
     re.compile(r"(?<=localhost:)\d+"),
 )
+"""What is another one each time, in a text without blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def write(capture: Capture, order: list[str]) -> None:
 
 
 def squeezed(text: str) -> str:
-    """Without what is another one each time, however the lines are broken."""
-    text = " ".join(text.split())
+    """Without what changes, and without blanks: lines break where a column happens to end."""
+    text = "".join(text.split())
     for changing in _CHANGING:
         text = changing.sub("…", text)
     return text
