@@ -29,12 +29,17 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @dataclass(slots=True)
 class Clinic:
-    """Names that exist here and their addresses, doors to look behind, and names looked up."""
+    """
+    Names that exist here and their addresses, doors to look behind, and names looked up.
+
+    With a lookup its A and AAAA records are the addresses, and hosts is for nothing.
+    """
 
     hosts: dict[str, str] = field(default_factory=dict)
     doors: Sequence[Door] = ()
     patience: Deadlines = IMPATIENT
     asked: list[str] = field(default_factory=list)
+    lookup: dns.Lookup | None = None
 
     def diagnosis(self, registry: Registry | None = None) -> Diagnosis:
         around = Surroundings(resolver=self.resolve, doors=self.doors, patience=self.patience)
@@ -54,6 +59,8 @@ class Clinic:
 
     async def resolve(self, host: str) -> list[str]:
         self.asked.append(host)
+        if self.lookup:
+            return [*await self.lookup(host, "AAAA"), *await self.lookup(host, "A")]
         if host not in self.hosts:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return self.hosts[host].split()

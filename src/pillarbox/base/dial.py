@@ -8,6 +8,7 @@ was checked. Nothing resolves the name again, so it cannot change in between (DN
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,6 +29,7 @@ _METADATA = frozenset(  # where clouds tell a machine its secrets
         ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192")
     )
 )
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052 §2.1
 
 
@@ -41,6 +43,16 @@ class Fault(Enum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     PROXY = "proxy refused"
+
+
+class Knock(Enum):
+    """What one address did when it was tried by itself."""
+
+    OPEN = "open"
+    REFUSED = "refused"
+    SILENT = "no answer"
+    UNREACHABLE = "unreachable"
+    NO_ROUTE = "no route"  # this machine has no way to addresses of this family
 
 
 class DialError(Exception):
@@ -137,6 +149,23 @@ async def connect(destination: Destination, addresses: Sequence[IpAddress]) -> D
         cause = f"{destination.host} port {port} closed the connection at once"
         raise DialError(Fault.REFUSED, cause) from error
     return Dialled(connected, str(ip), int(peer_port))
+
+
+async def knock(destination: Destination, address: IpAddress) -> Knock:
+    """Connect to one checked address and hang up at once; nothing is said. Not by a proxy."""
+    try:
+        async with asyncio.timeout(destination.seconds):
+            opened = await _open(address, destination.port, destination)
+    except TimeoutError:
+        return Knock.SILENT
+    except ConnectionRefusedError:
+        return Knock.REFUSED
+    except socket.gaierror:  # local_address is of the other family, and cannot be bound
+        return Knock.NO_ROUTE
+    except OSError as error:
+        return Knock.NO_ROUTE if error.errno in _NO_ROUTE else Knock.UNREACHABLE
+    opened.close()
+    return Knock.OPEN
 
 
 def may_reach(address: IpAddress, policy: Policy) -> bool:

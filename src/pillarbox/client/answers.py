@@ -247,7 +247,8 @@ class Step:
     """
     One step of a diagnosis. status is ok, warn, fail or skip.
 
-    evidence is what the server said, or a fact; cause and fix are sentences.
+    evidence is what the server said, or a fact; cause and fix are sentences. addresses are all
+    that the host has, each tried: ip, family, found, milliseconds.
     """
 
     stage: str = ""
@@ -259,6 +260,7 @@ class Step:
     fix: str | None = None
     advice_id: str | None = None
     field: str | None = None
+    addresses: tuple[Json, ...] = _words()
     json: Json = _told()
 
 

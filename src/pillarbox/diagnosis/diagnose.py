@@ -6,6 +6,7 @@ No message is sent. For that there is the test mail, which takes the way of ever
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.guarded import guarded, wrong_port
 from pillarbox.diagnosis.local import folder_step, sandbox_step
+from pillarbox.diagnosis.reach import reach, with_addresses
 from pillarbox.diagnosis.sender import Readiness, Sender, check
 from pillarbox.diagnosis.steps import steps_of
 from pillarbox.diagnosis.surroundings import Surroundings
@@ -206,17 +208,19 @@ class Diagnosis:
         case, seen = await self._visit(case, ask)
         failed = seen.failed or seen.refused(Stage.MAIL)
         is_searching = failed is not None and not case.question.is_brief
-        search = await self._search(case, failed) if failed and is_searching else ports.Search()
+        searching = self._search(case, failed if is_searching else None)
+        search, tried = await asyncio.gather(searching, reach(case, seen, self._clock))
         found = corrections(case, failed) if failed else ()
+        steps = steps_of(case, seen, self._clock.now())
         report = Report(
-            steps=(settings_step(case), *steps_of(case, seen, self._clock.now())),
+            steps=(settings_step(case), *with_addresses(steps, tried)),
             proposals=found + of_doors(case, search.answering),
             transcript=seen.lines(),
         )
         return _advised(report, search)
 
-    async def _search(self, case: Case, failed: Failed) -> ports.Search:
-        if not ports.may_be_the_wrong_door(case, failed):
+    async def _search(self, case: Case, failed: Failed | None) -> ports.Search:
+        if failed is None or not ports.may_be_the_wrong_door(case, failed):
             return ports.Search()
         around = self._around
         return await ports.search(case, around.doors, self._clock, around.resolver)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from pillarbox.base.dial import Knock
 from pillarbox.mail.outcome import Stage
 
 
@@ -39,13 +40,35 @@ for the token, which only a relay with auth oauth2 needs.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One address of the host: what it did when it was tried, and how long that took."""
+
+    ip: str
+    knock: Knock
+    milliseconds: float | None
+
+    @property
+    def family(self) -> str:
+        return "IPv6" if ":" in self.ip else "IPv4"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ip": self.ip,
+            "family": self.family,
+            "found": self.knock.value,
+            "milliseconds": None if self.milliseconds is None else round(self.milliseconds, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
     One step. evidence is what the server said, or a fact; it is one printable line.
 
     milliseconds is how long the other side made us wait, None if the step was not taken.
     cause and fix are sentences. advice_id names an entry of the catalogue; field is the
-    setting that a failing configuration step is about.
+    setting that a failing configuration step is about. addresses are all that the host has,
+    each tried by itself, in the step that connects.
     """
 
     stage: Stage
@@ -56,6 +79,7 @@ class Step:
     fix: str | None = None
     advice_id: str | None = None
     field: str | None = None
+    addresses: tuple[Tried, ...] = ()
 
     @property
     def label(self) -> str:
@@ -72,6 +96,7 @@ class Step:
             "fix": self.fix,
             "advice_id": self.advice_id,
             "field": self.field,
+            "addresses": [each.to_json() for each in self.addresses],
         }
 
 

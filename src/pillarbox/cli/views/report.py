@@ -46,12 +46,19 @@ def _steps(report: Report) -> Table:
     table.add_column(justify="right", no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     for step in report.steps:
-        took = "" if step.milliseconds is None else f"{step.milliseconds:,.0f} ms"
+        took = _took(step.milliseconds)
         style = "dim" if step.status == "skip" else ""
         table.add_row(
             mark(step.status), Text(step.label, style), took, Text(plain(step.evidence), style)
         )
+        for each in step.addresses:
+            found = f"{plain(str(each.get('ip')))} {plain(str(each.get('found')))}"
+            table.add_row("", "", _took(each.get("milliseconds")), Text(found, "dim"))
     return table
+
+
+def _took(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:,.0f} ms"
 
 
 def _show_trouble(step: Step, report: Report, out: Console) -> None:

@@ -7,6 +7,15 @@ from typing import Any
 from typing_extensions import TypedDict
 
 
+class AddressShown(TypedDict):
+    """One address of the host, tried by itself. found: open, refused, no answer and so on."""
+
+    ip: str
+    family: str
+    found: str
+    milliseconds: float | None
+
+
 class StepShown(TypedDict):
     """One step of a diagnosis. status is ok, warn, fail or skip."""
 
@@ -19,6 +28,7 @@ class StepShown(TypedDict):
     fix: str | None
     advice_id: str | None
     field: str | None
+    addresses: list[AddressShown]
 
 
 class ProposalShown(TypedDict):
