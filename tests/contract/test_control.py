@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -274,7 +273,7 @@ async def test_a_resent_message_and_its_original_know_each_other(
 ) -> None:
     first = parcel(clock.now())
     await queue.enqueue(first)
-    again = replace(parcel(clock.now()), resent_from=first.id)
+    again = parcel(clock.now())._replace(resent_from=first.id)
     await queue.enqueue(again)
 
     assert (await queue.message(again.id)).resent_from == first.id

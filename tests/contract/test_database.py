@@ -122,6 +122,21 @@ async def test_a_caller_who_goes_away_harms_nobody(database: Database) -> None:
     assert await database.share(add, "after") == "after"
 
 
+async def test_who_is_to_be_told_hears_it_also_when_the_caller_has_gone(database: Database) -> None:
+    """Of what was stored, and of what was not."""
+    heard: list[str | BaseException] = []
+    gone = database.share(add, "good", heard.append)
+    refused = database.share(add, "bad", heard.append)
+    gone.cancel()
+
+    with pytest.raises(Invalid):
+        await refused
+
+    assert heard[0] == "good"
+    assert isinstance(heard[1], Invalid)
+    assert await database.read(count) == 1
+
+
 async def test_a_waiting_supervisor_hears_what_is_stored_here(database: Database) -> None:
     waiting = asyncio.create_task(database.bell.wait(30))
     await asyncio.sleep(0)

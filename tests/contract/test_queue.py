@@ -342,7 +342,7 @@ async def test_a_large_content_comes_back_whole(queue: Queue, clock: HandClock, 
     """It is kept in parts."""
     octets = random.Random(size).randbytes(size)
     sent = parcel(clock.now())
-    sent = replace(sent, content=replace(sent.content, octets=octets))
+    sent = sent._replace(content=replace(sent.content, octets=octets))
 
     await queue.enqueue(sent)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -50,7 +49,7 @@ def parcel(now: datetime, *recipients: str, **changes: Any) -> Parcel:
         expires_at=now + timedelta(days=5),
         delivery_ids=tuple(f"dlv_{number:08}_{n}" for n, _ in enumerate(paths)),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def attempt(claim: Claim, outcome: Outcome, now: datetime, *, which: int = 0) -> Attempt:

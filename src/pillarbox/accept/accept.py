@@ -7,7 +7,6 @@ Steps 2 and 3 of docs/life-of-a-message.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from pillarbox.accept.capacity import Capacity
@@ -117,7 +116,7 @@ class Acceptance:
         signers = self._signers(_domain(parcel.from_header))
         if not signers:
             return parcel
-        return replace(parcel, content=signed(parcel.content, signers, parcel.accepted_at))
+        return parcel._replace(content=signed(parcel.content, signers, parcel.accepted_at))
 
     async def _store(self, parcel: Parcel) -> Receipt:
         receipt = await self._queue.enqueue(parcel)

@@ -8,17 +8,18 @@ and accept answers with everything at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pillarbox.access.principal import Principal
 from pillarbox.base.errors import Invalid
 from pillarbox.queue.message import Idempotency
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+
+class Submission(NamedTuple):
     """
     A message to send, before anybody has agreed to it.
 
@@ -34,6 +35,6 @@ class Submission:
     send_at: datetime | None = None
     expires_at: datetime | None = None
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = _NONE
     idempotency: Idempotency | None = None
     faults: tuple[Invalid, ...] = ()

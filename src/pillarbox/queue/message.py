@@ -1,15 +1,24 @@
-"""What the queue holds and gives out: values, as the other packages see them."""
+"""
+What the queue holds and gives out: values, as the other packages see them.
+
+Those that are made for every message are tuples with names: a frozen dataclass costs twice.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 from pillarbox.mail.content import Content
 from pillarbox.mail.envelope import Envelope
 from pillarbox.mail.outcome import Outcome
 from pillarbox.queue.state import DeliveryState, summary
 from pillarbox.queue.streams import Stream
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +29,7 @@ class Destination:
     stand_ins: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(NamedTuple):
     """
     A message ready to be stored: checked, composed, its relay chosen.
 
@@ -40,10 +48,10 @@ class Parcel:
     subject: str
     message_id_header: str
     expires_at: datetime
+    delivery_ids: tuple[str, ...]
     send_at: datetime | None = None
     tags: tuple[str, ...] = ()
-    metadata: dict[str, str] = field(default_factory=dict)
-    delivery_ids: tuple[str, ...]
+    metadata: Mapping[str, str] = _NONE
     idempotency: Idempotency | None = None
     resent_from: str | None = None  # id of the message that this one repeats
     destinations: tuple[Destination, ...] = ()  # of each delivery; none: relay_id for all
@@ -75,8 +83,7 @@ class Idempotency:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimedDelivery:
+class ClaimedDelivery(NamedTuple):
     """One forward path in a worker's hands. Only the holder of the fence may end the attempt."""
 
     id: str
@@ -88,8 +95,7 @@ class ClaimedDelivery:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """Deliveries of one message to one relay that travel in one transaction."""
 
     message_id: str
@@ -126,8 +132,7 @@ class SessionFacts:
     transcript: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try of one delivery, as it ended."""
 
     id: str
@@ -190,8 +195,7 @@ class Message:
         return summary({delivery.state for delivery in self.deliveries})
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """
     Where a message is stored, and what was stored.
 
@@ -231,7 +235,7 @@ def as_stored(parcel: Parcel) -> Message:
         send_at=parcel.send_at,
         expires_at=parcel.expires_at,
         tags=parcel.tags,
-        metadata=parcel.metadata,
+        metadata=dict(parcel.metadata),
         resent_from=parcel.resent_from,
         deliveries=tuple(
             Delivery(

@@ -66,18 +66,20 @@ class Queue:
     async def _store_for(self, order: StandingOrder, parcel: Parcel) -> Receipt:
         """A caller who goes away meanwhile does not take the message along."""
         now = self._clock.now()
+        told = partial(self._hand_over, order, parcel, now)
         try:
-            stored = self._database.share(enqueue.enqueue_leased, (parcel, now + claim.LEASE))
+            stored: asyncio.Future[Receipt] = self._database.share(
+                enqueue.enqueue_leased, (parcel, now + claim.LEASE), told
+            )
         except Unavailable:
             order.break_off()
             raise
-        stored.add_done_callback(partial(self._hand_over, order, parcel, now))
-        return await asyncio.shield(stored)
+        return await stored
 
     def _hand_over(
-        self, order: StandingOrder, parcel: Parcel, now: datetime, stored: asyncio.Future[Receipt]
+        self, order: StandingOrder, parcel: Parcel, now: datetime, stored: Receipt | BaseException
     ) -> None:
-        if stored.cancelled() or stored.exception() is not None or stored.result().replayed:
+        if isinstance(stored, BaseException) or stored.replayed:
             order.break_off()
             return
         claimed = claim_of(parcel, now)
@@ -127,12 +129,10 @@ class Queue:
 
     def record(self, attempt: Attempt) -> asyncio.Future[bool]:
         """Write down how an attempt ended. False: somebody else has the delivery by now."""
-        recorded = self._database.share(record.record, attempt)
-        recorded.add_done_callback(partial(self._count, attempt))
-        return recorded
+        return self._database.share(record.record, attempt, partial(self._count, attempt))
 
-    def _count(self, attempt: Attempt, recorded: asyncio.Future[bool]) -> None:
-        if not recorded.cancelled() and recorded.exception() is None and recorded.result():
+    def _count(self, attempt: Attempt, recorded: bool | BaseException) -> None:
+        if recorded is True:
             self.tally.end(attempt)
 
     async def release(self, tickets: tuple[Ticket, ...], *, wait: timedelta) -> None:

@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 Work = Callable[[Connection], T]
 SharedWork = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+Told = Callable[[Result | BaseException], None]
+"""Hears what came of a work, as soon as it is committed or has failed. It does not raise."""
 
 
 class Database(Protocol):
@@ -58,11 +60,14 @@ class Database(Protocol):
         """Run work in a transaction; return when it is committed and on stable storage."""
         ...
 
-    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
+    def share(
+        self, work: SharedWork[Item, Result], item: Item, told: Told[Result] | None = None
+    ) -> asyncio.Future[Result]:
         """
         As `write`, but everybody who calls with the same work now shares one call of it.
 
-        Asked for at once, not when it is awaited. A future that is cancelled stops nothing.
+        Asked for at once, not when it is awaited. A future that is cancelled stops nothing:
+        told is called all the same, before whoever awaits the future goes on.
         """
         ...
 

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.clock import DatabaseClock
-from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
+from pillarbox.base.db.database import Item, Result, SharedWork, T, Told, Work
 from pillarbox.base.db.dsn import Dsn
+from pillarbox.base.db.job import Job
 from pillarbox.base.db.listener import Listener
 from pillarbox.base.db.tally import Commits
 from pillarbox.base.db.trouble import (
@@ -35,8 +36,6 @@ from pillarbox.base.errors import Unavailable
 
 _WRITERS, _READERS = 4, 3  # connections
 _TRIES = 3  # of a transaction that lost its connection, or a race, before anything was stored
-
-Job = tuple[Any, asyncio.Future[Any]]
 
 
 class PostgresDatabase:
@@ -82,11 +81,13 @@ class PostgresDatabase:
 
         return await self.share(alone, None)
 
-    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
+    def share(
+        self, work: SharedWork[Item, Result], item: Item, told: Told[Result] | None = None
+    ) -> asyncio.Future[Result]:
         if self._closed:
             raise Unavailable("the database is closed")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._pending.setdefault(work, []).append((item, future))
+        self._pending.setdefault(work, []).append(Job(item, future, told))
         if work not in self._flushing:
             self._flushing[work] = asyncio.create_task(self._flush(work), name="group commit")
         return future
@@ -121,10 +122,10 @@ class PostgresDatabase:
         """Commit until nobody waits. Each round takes everybody who came during the last."""
         try:
             while jobs := self._pending.pop(work, []):
-                answers = await self._answers(work, [item for item, _ in jobs])
+                answers = await self._answers(work, [job.item for job in jobs])
                 self.commits.count(len(jobs))
-                for (_, future), answer in zip(jobs, answers, strict=True):
-                    _settle(future, answer)
+                for job, answer in zip(jobs, answers, strict=True):
+                    job.settle(answer)
         finally:
             del self._flushing[work]
 
@@ -186,12 +187,3 @@ async def _commit(connection: AsyncConnection) -> None:
             f"the database went away while it was storing this; it may be stored. Repeat it "
             f"with the same idempotency key ({words(error)})"
         ) from None
-
-
-def _settle(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():  # its caller has gone; what is committed stays committed
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)

@@ -23,15 +23,15 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from pillarbox.base.clock import Clock, SystemClock
 from pillarbox.base.db.bell import Bell
 from pillarbox.base.db.committer import Committer
-from pillarbox.base.db.database import Item, Result, SharedWork, T, Work
+from pillarbox.base.db.database import Item, Result, SharedWork, T, Told, Work
+from pillarbox.base.db.job import Job
 from pillarbox.base.db.tally import Commits
 from pillarbox.base.errors import Unavailable, Unusable
 
 _READERS = 2
 _SLOTS = 200  # compiled statements kept, per connection
 
-Job = tuple[Any, asyncio.Future[Any]]
-Answers = list[tuple[asyncio.Future[Any], Any]]
+Answers = list[tuple[Job, Any]]
 
 
 class SqliteDatabase:
@@ -78,12 +78,14 @@ class SqliteDatabase:
 
         return await self.share(alone, None)
 
-    def share(self, work: SharedWork[Item, Result], item: Item) -> asyncio.Future[Result]:
+    def share(
+        self, work: SharedWork[Item, Result], item: Item, told: Told[Result] | None = None
+    ) -> asyncio.Future[Result]:
         if self._broken or self._closed:
             raise Unavailable(self._broken or "the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._pending.setdefault(work, []).append((item, future))
+        self._pending.setdefault(work, []).append(Job(item, future, told))
         if self._rests.is_set():
             self._rests.clear()
             loop.call_soon(self._begin_round)  # after whoever else is about to write
@@ -159,8 +161,8 @@ class SqliteDatabase:
             self._abandon(jobs, failure)
         else:
             self.commits.count(len(jobs))
-            for future, answer in answers:
-                _settle(future, answer)
+            for job, answer in answers:
+                job.settle(answer)
         self._end_round()
 
     def _end_round(self) -> None:
@@ -173,14 +175,14 @@ class SqliteDatabase:
     def _run(self, work: SharedWork[Any, Any], jobs: list[Job]) -> Answers:
         """Results in order, or, when the shared call fails, each item's own result or error."""
         try:
-            results = self._guarded(work, [item for item, _ in jobs])
+            results = self._guarded(work, [job.item for job in jobs])
         except _RoundLost:
             raise
         except Exception as error:  # noqa: BLE001  handed to the caller, whose error it is
             if len(jobs) == 1:
-                return [(jobs[0][1], _told(error))]
+                return [(jobs[0], _translated(error))]
             return [answer for job in jobs for answer in self._run(work, [job])]
-        return [(future, result) for (_, future), result in zip(jobs, results, strict=True)]
+        return list(zip(jobs, results, strict=True))
 
     def _guarded(self, work: SharedWork[Any, Any], items: list[Any]) -> Sequence[Any]:
         self._transact.execute("SAVEPOINT work")
@@ -230,7 +232,7 @@ def _is_disk_error(error: BaseException) -> bool:
     return isinstance(cause, sqlite3.Error) and "disk I/O error" in str(cause)
 
 
-def _told(error: Exception) -> Exception:
+def _translated(error: Exception) -> Exception:
     """What the caller gets: its own error, or that the database could not do it now."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.OperationalError):
@@ -239,17 +241,8 @@ def _told(error: Exception) -> Exception:
 
 
 def _refuse(jobs: list[Job], why: str) -> None:
-    for _, future in jobs:
-        _settle(future, Unavailable(why))
-
-
-def _settle(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():  # its caller has gone; what is committed stays committed
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+    for job in jobs:
+        job.settle(Unavailable(why))
 
 
 def _engine(path: Path, *, writes: bool) -> Engine:

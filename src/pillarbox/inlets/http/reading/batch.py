@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from pillarbox.accept.submission import Submission
@@ -133,4 +132,4 @@ def read_item(
         # The same request as that message alone: one key, whichever way it comes.
         given = GivenKey(f"{principal} {SCOPE}", found.values[_KEY], _KEY)
     submission = submission_of(Parsed(fields, item.faults), found, principal, given)
-    return replace(submission, inlet=inlet)
+    return submission._replace(inlet=inlet)
