@@ -34,7 +34,7 @@ def checked_draft(checked: Checked) -> Draft:
 def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids) -> Parcel:
     """Date, Message-ID and MIME are fixed here, once. Raises Rejected, and TooLarge."""
     draft = checked_draft(checked)
-    message_id = ids.new("msg")
+    message_id = ids.new("msg", now)
     header = f"<{message_id}@{_domain(draft)}>"
     content = compose(draft, message_id=header, date=now)
     if content.size > MAX_CONTENT:
@@ -61,7 +61,7 @@ def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids)
         send_at=submission.send_at,
         tags=submission.tags,
         metadata=dict(submission.metadata),
-        delivery_ids=tuple(sorted(ids.new("dlv") for _ in envelope.forward_paths)),
+        delivery_ids=_delivery_ids(envelope, now, ids),
         idempotency=submission.idempotency,
         destinations=places,
     )
@@ -85,6 +85,13 @@ def _ways(
     ways = with_copies(permitted(checked.registry, sender, paths, places), checked.relay)
     paths = tuple(way.path for way in ways)
     return Envelope(envelope.reverse_path, paths), tuple(way.place for way in ways)
+
+
+def _delivery_ids(envelope: Envelope, now: datetime, ids: Ids) -> tuple[str, ...]:
+    """In the order of the alphabet, which is that of the recipients."""
+    if len(envelope.forward_paths) == 1:
+        return (ids.new("dlv", now),)
+    return tuple(sorted([ids.new("dlv", now) for _ in envelope.forward_paths]))
 
 
 def _domain(draft: Draft) -> str:

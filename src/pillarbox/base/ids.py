@@ -45,9 +45,15 @@ class Ids:
     def __init__(self, clock: Clock, chance: Chance | None = None) -> None:
         self._clock = clock
         self._chance = chance or PooledChance()
+        self._moment: datetime | None = None
+        self._time = ""
 
-    def new(self, prefix: str) -> str:
-        return f"{prefix}_{time_of(self._clock.now())}{self._chance(_CHANCE_LETTERS)}"
+    def new(self, prefix: str, at: datetime | None = None) -> str:
+        """An id of now, or of a moment that was just asked for; it is spelled once for several."""
+        if at is None or at is not self._moment:
+            self._moment = at or self._clock.now()
+            self._time = time_of(self._moment)
+        return f"{prefix}_{self._time}{self._chance(_CHANCE_LETTERS)}"
 
 
 def time_of(moment: datetime) -> str:

@@ -112,16 +112,18 @@ def claim_of(parcel: Parcel, now: datetime) -> Claim:
         needs_smtputf8=content.needs_smtputf8,
         claimed_at=now,
         deliveries=tuple(
-            ClaimedDelivery(
-                id=delivery_id,
-                forward_path=str(path),
-                fence=1,
-                attempts=0,
-                tries=1,
-                in_doubt=False,
-                expires_at=parcel.expires_at,
-            )
-            for delivery_id, path in paths
+            [
+                ClaimedDelivery(
+                    id=delivery_id,
+                    forward_path=str(path),
+                    fence=1,
+                    attempts=0,
+                    tries=1,
+                    in_doubt=False,
+                    expires_at=parcel.expires_at,
+                )
+                for delivery_id, path in paths
+            ]
         ),
         octets=content.octets,
     )

@@ -61,9 +61,8 @@ class Express(HttpToolsProtocol):
         body, self._pieces = b"".join(self._pieces), None
         exchange = _Exchange(keep_alive=self.parser.should_keep_alive())
         self.cycle = cast("RequestResponseCycle", exchange)
-        task = self.loop.create_task(self._answer(exchange, self.headers, body))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        exchange.task = self.loop.create_task(self._answer(exchange, self.headers, body))
+        self.tasks.add(exchange.task)
 
     def _may_be_short(self) -> bool:
         if self.url != _URL or self.parser.get_method() != b"POST":
@@ -91,9 +90,12 @@ class Express(HttpToolsProtocol):
     async def _answer(
         self, exchange: _Exchange, headers: list[tuple[bytes, bytes]], body: bytes
     ) -> None:
-        response = await self._gate.take(headers, body)
-        if self.flow.write_paused:
-            await self.flow.drain()
+        try:
+            response = await self._gate.take(headers, body)
+            if self.flow.write_paused:
+                await self.flow.drain()
+        finally:
+            self.tasks.discard(exchange.task)
         exchange.response_complete = True
         if exchange.disconnected:
             return
@@ -115,7 +117,9 @@ class _Exchange:
 
     message_event: Any = asyncio.Event()  # nobody waits for more of a body that is here
 
-    __slots__ = ("disconnected", "keep_alive", "response_complete")
+    __slots__ = ("disconnected", "keep_alive", "response_complete", "task")
+
+    task: asyncio.Task[None]
 
     def __init__(self, *, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
