@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "serve": "Run pillarbox: take mail in, carry it, answer.",
-    "relay": "Relays, where mail goes: add, list, show, set, resume, remove.",
+    "relay": "Relays, where mail goes: propose, add, show, set, connect, history, undo …",
     "route": "Which relay carries which mail, and who stands in: list, set.",
     "diagnose": "Try a relay step by step, and say what to do about it.",
     "send": "Send a message.",

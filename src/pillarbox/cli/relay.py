@@ -280,6 +280,7 @@ def certificates(
     return show_certificates(seen, console())
 
 
+@app.command
 def propose(address: str, /, *, everywhere: Everywhere = NOTHING) -> Exit:
     """Find settings for a mail address: its provider, its domain, what it publishes.
 

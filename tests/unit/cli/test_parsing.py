@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,21 @@ def test_importing_pillarbox_is_cheap() -> None:
     seen = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
 
     assert seen.stdout.split("\n")[:2] == ["['pillarbox']", "True"]
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_function_that_is_a_command_can_be_typed(command: str) -> None:
+    """One that lost its place in the parser would be missed by nobody but users."""
+    module = import_module(f"pillarbox.cli.{command}")
+    meant = {
+        name.rstrip("_")
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and not name.startswith("_")
+        and "everywhere" in inspect.signature(function).parameters
+    }
+
+    assert meant <= {command, *module.app}
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
