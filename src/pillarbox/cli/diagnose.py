@@ -21,14 +21,16 @@ def diagnose(
     /,
     *,
     to: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
+    send: bool = False,
     settings: Settings = NO_SETTINGS,
     password: PasswordFrom = NO_PASSWORD,
     everywhere: Everywhere = NOTHING,
 ) -> Exit:
     """Try a saved relay, or settings that are not saved, step by step.
 
-    Nothing is sent. With --to the server is asked whether it would take mail for that
-    address. Ends with 1 when the relay does not work.
+    Nothing is sent, unless --send is said. With --to the server is asked whether it would
+    take mail for that address; with --send too, a test mail goes there, because a server may
+    refuse the sender or the content at the very end. Ends with 1 when the relay does not work.
 
         pillarbox diagnose main --to ann@example.org
 
@@ -40,7 +42,11 @@ def diagnose(
         The name of a saved relay. Without it, say the settings.
     to
         Would the server take mail for this address?
+    send
+        Send a test mail to that address, and see what the server says to it.
     """
+    if send and to is None:
+        raise Usage("say with --to whom the test mail is for")
     fields = settings.fields()
     if relay is not None and set(fields) - {"from"}:
         raise Usage(f"name a relay or say its settings, not both ({', '.join(fields)})")
@@ -49,6 +55,8 @@ def diagnose(
     fields |= _typed_secret(relay, fields, password)
     if to is not None:
         fields["to"] = to
+    if send:
+        fields["send"] = True
     if sys.stderr.isatty():
         print("Trying it; this takes half a minute at most.", file=sys.stderr)
     home = Home.EXPECTED if relay else Home.SPARED

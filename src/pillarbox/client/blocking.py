@@ -325,8 +325,8 @@ class BlockingRelays:
         """
         Try a saved relay, or, without one, the settings among the options, step by step.
 
-        `to` and `from_` are the addresses to try. A relay that does not work is a Report
-        that is not ok, never an error.
+        `to` and `from_` are the addresses to try; with `send=True` a test mail goes to `to`.
+        A relay that does not work is a Report that is not ok, never an error.
         """
         return self._portal.run(self._relays.diagnose(relay, **options))
 

@@ -109,8 +109,8 @@ class Relays(Calls):
         """
         Try a saved relay, or, without one, the settings among the options, step by step.
 
-        `to` and `from_` are the addresses to try. A relay that does not work is a Report
-        that is not ok, never an error.
+        `to` and `from_` are the addresses to try; with `send=True` a test mail goes to `to`.
+        A relay that does not work is a Report that is not ok, never an error.
         """
         path = _relay(relay, "/diagnose") if relay else "/v1/relays/diagnose"
         call = Call("POST", path, body=settings_as_json(options), patient=True)

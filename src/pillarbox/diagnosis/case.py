@@ -21,13 +21,15 @@ class Question:
     Whom the relay is asked about. Without a sender it is asked about nobody.
 
     is_typed: the settings are not saved yet. is_brief: nothing is asked after sign-in, and
-    nothing else is tried when it fails.
+    nothing else is tried when it fails. is_sending: a test mail goes to rcpt_to, which somebody
+    asked for.
     """
 
     mail_from: Address | None = None
     rcpt_to: Address | None = None
     is_typed: bool = False
     is_brief: bool = False
+    is_sending: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

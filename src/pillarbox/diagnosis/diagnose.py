@@ -1,7 +1,8 @@
 """
 Whether a relay works, step by step, by the code that delivers mail.
 
-No message is sent. For that there is the test mail, which takes the way of every other one.
+No message is sent unless a test mail is asked for: then the same session goes on to the end of
+DATA, because a relay that lets us in may still refuse the sender or the content there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_do
 from pillarbox.diagnosis.discretion import discreet
 from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
 from pillarbox.diagnosis.guarded import guarded, wrong_port
+from pillarbox.diagnosis.letter import check_letter
 from pillarbox.diagnosis.local import folder_step, sandbox_step
 from pillarbox.diagnosis.reach import reach, with_addresses
 from pillarbox.diagnosis.sender import Readiness, Sender, check
@@ -68,10 +70,20 @@ class Diagnosis:
         self._around = surroundings or Surroundings()
 
     async def of_relay(
-        self, relay: Relay, *, mail_from: Address | None = None, rcpt_to: Address | None = None
+        self,
+        relay: Relay,
+        *,
+        mail_from: Address | None = None,
+        rcpt_to: Address | None = None,
+        is_sending: bool = False,
     ) -> Report:
-        """A saved relay, with its stored secrets. It takes half a minute at most."""
-        question = Question(mail_from=mail_from, rcpt_to=rcpt_to)
+        """
+        A saved relay, with its stored secrets. It takes half a minute at most.
+
+        is_sending: a test mail goes to rcpt_to, and a minute is waited for its end. Raises
+        Rejected when the relay cannot be used for that.
+        """
+        question = Question(mail_from=mail_from, rcpt_to=rcpt_to, is_sending=is_sending)
         try:
             secrets = self._registry.secrets(relay)
             return await self._of(relay.settings, secrets, question, self._ask(relay))
@@ -93,16 +105,20 @@ class Diagnosis:
         *,
         mail_from: Address | None = None,
         rcpt_to: Address | None = None,
+        is_sending: bool = False,
     ) -> Report:
         """
         Typed values, complete with their own secrets: no stored one is ever tried with them.
 
         With faults in the settings nothing is contacted, and each fault is a failing step.
+        is_sending as in of_relay.
         """
         if problems := change.problems(now=self._clock.now()):
             settled = settle(change.values, None, signs_in=False)
             return _faulty(problems, settled)
-        question = Question(mail_from=mail_from, rcpt_to=rcpt_to, is_typed=True)
+        question = Question(
+            mail_from=mail_from, rcpt_to=rcpt_to, is_typed=True, is_sending=is_sending
+        )
         typed = {
             slot.value: secret.secret
             for slot, secret in change.secrets.items()
@@ -152,6 +168,8 @@ class Diagnosis:
     async def _of(
         self, settings: RelaySettings, secrets: Secrets, question: Question, ask: Ask
     ) -> Report:
+        if question.is_sending:
+            check_letter(settings, question)
         match settings.kind:
             case RelayKind.SANDBOX:
                 return _local(settings, question, sandbox_step())
@@ -226,6 +244,9 @@ class Diagnosis:
         return await ports.search(case, around.doors, self._clock, around.resolver)
 
 
+_NOT_ALWAYS = frozenset({Stage.CONFIGURATION, Stage.TOKEN, Stage.DATA})
+
+
 def _advised(report: Report, search: ports.Search) -> Report:
     """What we found out is better advice than what usually helps."""
     broken = report.failure
@@ -259,7 +280,7 @@ def _faulty(problems: Sequence[Invalid], settings: RelaySettings) -> Report:
         )
         for problem in problems
     ]
-    rest = [each for each in LABELS if each not in (Stage.CONFIGURATION, Stage.TOKEN)]
+    rest = [each for each in LABELS if each not in _NOT_ALWAYS]
     skips = [skipped(stage, "nothing was contacted: the settings have faults") for stage in rest]
     is_about_tls = any(problem.field in ("tls", "port") for problem in problems)
     proposals = of_contradiction(settings) if is_about_tls and settings.host else ()

@@ -31,11 +31,13 @@ LABELS = {
     Stage.AUTH: "Sign in",
     Stage.MAIL: "Sender",
     Stage.RCPT: "Recipient",
+    Stage.DATA: "Test mail",
     Stage.QUIT: "Goodbye",
 }
 """
 The steps of a report, in words. Each report about a server has each of them at least once, but
-for the token, which only a relay with auth oauth2 needs.
+for the token, which only a relay with auth oauth2 needs, and the test mail, which is sent to
+nobody who was not named for it.
 """
 
 

@@ -16,7 +16,7 @@ from pillarbox.diagnosis.findings import Status, Step, skipped, warned
 from pillarbox.diagnosis.token import step_of_token
 from pillarbox.diagnosis.visit import Visit, stages, step_of
 from pillarbox.diagnosis.words import in_words, seconds_in_words
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Withheld
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown, Withheld
 from pillarbox.mail.reply import Reply
 from pillarbox.relays.classify import Verdict, Where, classify
 from pillarbox.relays.relay import Auth
@@ -34,7 +34,8 @@ def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
     """One step for each stage, in the order of the session. After a failure the rest is skipped."""
     steps: list[Step] = []
     broken: Step | None = None
-    for stage in stages(case.endpoint.tls, has_token=case.token is not None):
+    has_token, is_sending = case.token is not None, case.question.is_sending
+    for stage in stages(case.endpoint.tls, has_token=has_token, is_sending=is_sending):
         if broken is not None:
             steps.append(skipped(stage, f"not reached: “{broken.label}” failed"))
             continue
@@ -45,10 +46,13 @@ def steps_of(case: Case, seen: Visit, now: datetime) -> tuple[Step, ...]:
 
 
 def failed_step(case: Case, failed: Failed, seen: Visit, now: datetime) -> Step:
-    """A failure in the catalogue's words. An address refused for now is a warning."""
+    """A failure in the catalogue's words. An address that is only asked about may wait: a warning.
+
+    A letter that was not taken is a failure: somebody wanted it sent.
+    """
     verdict = classify(failed.stage, failed.answer, Where.of(case.settings))
     is_about_address = failed is not seen.failed and verdict.blame is not Blame.RELAY
-    is_passing = is_about_address and not verdict.permanent
+    is_passing = is_about_address and not verdict.permanent and not case.question.is_sending
     stage = step_of(failed.stage)
     return Step(
         stage=stage,
@@ -99,6 +103,8 @@ def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
     why_skipped = _why_skipped(stage, case, seen)
     if why_skipped:
         return skipped(stage, why_skipped)
+    if stage is Stage.DATA and isinstance(seen.outcome, Unknown):
+        return _uncertain(case, seen.outcome, seen)
     if stage is Stage.TLS:
         return _tls_step(case, seen, now)
     return Step(
@@ -106,6 +112,18 @@ def _step(stage: Stage, case: Case, seen: Visit, now: datetime) -> Step:
         status=Status.OK,
         evidence=_fact(stage, case, seen),
         milliseconds=_waited(seen, stage),
+    )
+
+
+def _uncertain(case: Case, outcome: Unknown, seen: Visit) -> Step:
+    """RFC 1047: after the final dot silence says nothing."""
+    return Step(
+        stage=Stage.DATA,
+        status=Status.FAIL,
+        evidence=outcome.cause,
+        milliseconds=_waited(seen, Stage.DATA),
+        cause="No answer came after the final dot: nobody knows whether the mail was sent.",
+        fix=f"Look into the mailbox of {case.question.rcpt_to} before you send another.",
     )
 
 
@@ -134,6 +152,8 @@ def _fact(stage: Stage, case: Case, seen: Visit) -> str:
         case Stage.AUTH:
             mechanism = seen.session.mechanism if seen.session else None
             return f"{mechanism.value}: {seen.said(stage)}" if mechanism else ""
+        case Stage.DATA:
+            return str(seen.said(Stage.END_OF_DATA) or "")
         case Stage.QUIT:
             reply = seen.said(stage)
             return str(reply) if reply else "no answer to QUIT, which harms nothing"

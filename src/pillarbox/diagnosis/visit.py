@@ -1,4 +1,4 @@
-"""One visit to a relay, by the code that delivers mail. Nothing is sent but questions."""
+"""One visit to a relay, by the code that delivers mail: questions, and a letter if asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pillarbox.base import dial
 from pillarbox.diagnosis import certificate
 from pillarbox.diagnosis.case import Case
-from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Stage, Unknown, refusal
+from pillarbox.diagnosis.letter import letter
+from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Stage, Unknown, refusal
 from pillarbox.mail.reply import Reply
 from pillarbox.smtp.connecting import Connection, connect
 from pillarbox.smtp.endpoint import TlsMode
@@ -18,11 +19,17 @@ from pillarbox.smtp.tls import TlsFacts
 from pillarbox.smtp.transcript import Direction, Transcript
 
 VISIT_SECONDS = 24.0  # altogether; the search for a better port has the rest of half a minute
+LETTER_SECONDS = 60.0  # more when a letter is sent: many relays read it before they answer
 
 _PLAIN = (Stage.DNS, Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.TLS, Stage.AUTH)
 _IMPLICIT = (Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.GREETING, Stage.EHLO, Stage.AUTH)
-_QUESTIONS = (Stage.MAIL, Stage.RCPT, Stage.QUIT)
-_STEP_OF = {Stage.PROXY: Stage.CONNECT, Stage.STARTTLS: Stage.TLS, Stage.RSET: Stage.QUIT}
+_QUESTIONS = (Stage.MAIL, Stage.RCPT)
+_STEP_OF = {
+    Stage.PROXY: Stage.CONNECT,
+    Stage.STARTTLS: Stage.TLS,
+    Stage.END_OF_DATA: Stage.DATA,
+    Stage.RSET: Stage.QUIT,
+}
 
 
 @dataclass(slots=True)
@@ -30,7 +37,8 @@ class Visit:
     """
     What was seen, also of a visit that went wrong half-way.
 
-    failed is why the session did not open; what the relay said to MAIL and RCPT is in probe.
+    failed is why the session did not open; what the relay said to MAIL and RCPT is in probe,
+    and what became of a letter in outcome.
     unbelieved is the certificate that it did not open for.
     """
 
@@ -39,6 +47,7 @@ class Visit:
     session: Session | None = None
     failed: Failed | None = None
     probe: Probe | None = None
+    outcome: Outcome | None = None
     unbelieved: TlsFacts | None = None
 
     @property
@@ -46,7 +55,9 @@ class Visit:
         return self.connection.tls if self.connection else None
 
     def refused(self, stage: Stage) -> Failed | None:
-        """Why MAIL or RCPT was refused, if it was asked and was."""
+        """Why MAIL or RCPT was refused, if it was asked and was; or a letter."""
+        if isinstance(self.outcome, Failed):
+            return self.outcome if step_of(self.outcome.stage) is stage else None
         if self.probe is None:
             return None
         answer = {Stage.MAIL: self.probe.mail, Stage.RCPT: self.probe.rcpt}.get(stage)
@@ -88,25 +99,34 @@ class Visit:
 
 async def visit(case: Case, transcript: Transcript, resolver: dial.Resolver) -> Visit:
     """
-    Connect, greet, secure, sign in, ask, leave. What fails is a value; nothing is repeated.
+    Connect, greet, secure, sign in, ask or send, leave. What fails is a value, never repeated.
 
     Raises Invalid if the endpoint's PEM text or EHLO name cannot be used.
     """
     seen = Visit(transcript)
+    is_sending = case.question.is_sending
+    seconds = VISIT_SECONDS + LETTER_SECONDS * is_sending
     try:
-        async with asyncio.timeout(VISIT_SECONDS):
+        async with asyncio.timeout(seconds):
             await _converse(case, seen, resolver)
     except TimeoutError:
-        seen.failed = _too_late(_where(transcript, case.endpoint.tls))
+        stage = _where(transcript, stages(case.endpoint.tls, is_sending=is_sending))
+        cause = f"the relay was not done after {seconds:g} seconds"
+        if stage is Stage.DATA:
+            seen.outcome = Unknown(cause)
+        else:
+            seen.failed = _too_late(stage, cause)
     if certificate.is_not_believed(seen.failed):
         seen.unbelieved = await certificate.look(case.endpoint, transcript.clock, resolver)
     return seen
 
 
-def stages(tls: TlsMode, *, has_token: bool = False) -> tuple[Stage, ...]:
+def stages(tls: TlsMode, *, has_token: bool = False, is_sending: bool = False) -> tuple[Stage, ...]:
     """The steps in the order in which a session of this mode takes them; the token before AUTH."""
     *before, auth = _IMPLICIT if tls is TlsMode.IMPLICIT else _PLAIN
-    return (*before, *((Stage.TOKEN,) if has_token else ()), auth, *_QUESTIONS)
+    token = (Stage.TOKEN,) if has_token else ()
+    sent = (Stage.DATA,) if is_sending else ()
+    return (*before, *token, auth, *_QUESTIONS, *sent, Stage.QUIT)
 
 
 def step_of(stage: Stage) -> Stage:
@@ -125,29 +145,38 @@ async def _converse(case: Case, seen: Visit, resolver: dial.Resolver) -> None:
         seen.failed = await seen.session.open(case.credentials)
         is_signed_in = case.token is None or case.token.token is not None
         if seen.failed is None and case.question.mail_from and is_signed_in:
-            question = case.question
-            seen.probe = await seen.session.probe(question.mail_from, question.rcpt_to)
+            await _ask(case, seen, seen.session)
         await seen.session.quit()
     except BaseException:
         seen.session.abort()
         raise
 
 
-def _too_late(stage: Stage) -> Failed | None:
+async def _ask(case: Case, seen: Visit, session: Session) -> None:
+    """Whether it would take mail; or have it take some."""
+    question = case.question
+    if not question.is_sending:
+        seen.probe = await session.probe(question.mail_from, question.rcpt_to)
+        return
+    envelope, content = letter(case, seen.transcript.clock.now())
+    outcomes = await session.transact(envelope, content)
+    seen.outcome = outcomes[envelope.forward_paths[0]]
+
+
+def _too_late(stage: Stage, cause: str) -> Failed | None:
     """Nobody minds a slow goodbye."""
     if stage is Stage.QUIT:
         return None
-    answer = Lost(Loss.TIMEOUT, f"the relay was not done after {VISIT_SECONDS:g} seconds")
+    answer = Lost(Loss.TIMEOUT, cause)
     return Failed(stage, Blame.RELAY, permanent=False, answer=answer)
 
 
-def _where(transcript: Transcript, tls: TlsMode) -> Stage:
+def _where(transcript: Transcript, order: tuple[Stage, ...]) -> Stage:
     """The stage that was not over when time was: the one we spoke in last, or the next."""
     entries = transcript.entries
     if not entries:
         return Stage.DNS
     last = entries[-1]
-    order = stages(tls)
     place = order.index(step_of(last.stage))
     is_answered = last.direction is not Direction.CLIENT
     return order[min(place + is_answered, len(order) - 1)]

@@ -77,10 +77,16 @@ async def add_relay(request: Request) -> Response:
     responses={200: {"model": report_schemas.ReportShown}, **problems(429, body=True)},
 )
 async def diagnose_unsaved(request: Request) -> Response:
-    """Try settings that are not saved. Nothing stored is used: the secret comes along."""
-    change, recipient = read_probe(await intake_of(request).json(request))
+    """
+    Try settings that are not saved. Nothing stored is used: the secret comes along.
+
+    Nothing is sent, unless send is true: then a test mail goes to the recipient.
+    """
+    change, recipient, is_sending = read_probe(await intake_of(request).json(request))
     desk_of(request).trials.take(principal_of(request))
-    report = await desk_of(request).diagnosis.of_change(change, rcpt_to=recipient)
+    report = await desk_of(request).diagnosis.of_change(
+        change, rcpt_to=recipient, is_sending=is_sending
+    )
     return answer(show_report(report, change.name))
 
 
@@ -170,7 +176,11 @@ async def resume_relay(request: Request, relay: str) -> Response:
     responses={200: {"model": report_schemas.ReportShown}, **problems(404, 429, body=True)},
 )
 async def diagnose_saved(request: Request, relay: str) -> Response:
-    """Try a relay as it is saved, step by step; remember how it ended."""
+    """
+    Try a relay as it is saved, step by step; remember how it ended.
+
+    Nothing is sent, unless send is true: then a test mail goes to the recipient.
+    """
     desk = desk_of(request)
     known = desk.registry.get(relay)
     wanted = await _fields(request, SAVED_FIELDS)
@@ -180,6 +190,7 @@ async def diagnose_saved(request: Request, relay: str) -> Response:
         known,
         mail_from=sender and sender.address,
         rcpt_to=recipient and recipient.address,
+        is_sending=wanted.get("send", False),
     )
     await desk.registry.note_check(known, is_well=report.is_well)
     return answer(show_report(report, known.name))

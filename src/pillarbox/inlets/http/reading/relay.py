@@ -8,7 +8,7 @@ from typing import Any
 
 from pillarbox.base.errors import Invalid, Rejected
 from pillarbox.inlets.http.body import Parsed, pointer
-from pillarbox.inlets.http.reading.fields import NAME, Field, Json, object_of, read_flag
+from pillarbox.inlets.http.reading.fields import FLAG, NAME, Field, Json, object_of, read_flag
 from pillarbox.inlets.http.reading.message import read_mailbox
 from pillarbox.mail.address import Address
 from pillarbox.oauth.client import Authentication, Grant
@@ -71,11 +71,13 @@ PATCH_SCHEMA: Json = RELAY_SCHEMA | {
     }
     | {"version": {"type": "integer", "minimum": 1, "description": "Refuse if it is another."}}
 }
+_SEND = "Send a test mail to that recipient, and see what comes at the end of DATA."
 UNSAVED_SCHEMA: Json = RELAY_SCHEMA | {
     "properties": {
         name: each for name, each in _SETTINGS.items() if name not in ("default", "inherits")
     }
     | {"to": {"type": ["string", "null"], "description": "Also ask for this recipient."}}
+    | {"send": {"type": "boolean", "description": _SEND}}
 }
 
 
@@ -169,16 +171,21 @@ def read_change(fields: Json, faults: list[Invalid]) -> RelayChange:
     return replace(change, faults=(*faults, *own))
 
 
-def read_probe(parsed: Parsed) -> tuple[RelayChange, Address | None]:
-    """Typed settings to diagnose, and a recipient to ask for. Raises Rejected with all faults."""
+def read_probe(parsed: Parsed) -> tuple[RelayChange, Address | None, bool]:
+    """
+    Typed settings to diagnose, a recipient to ask for, and whether to send it a test mail.
+
+    Raises Rejected with all faults.
+    """
     fields, faults = dict(parsed.fields), list(parsed.faults)
+    is_sending = _taken(fields, "send", read_flag, faults)
     recipient = _taken(fields, "to", read_mailbox, faults)
     change = read_change(fields, faults)
     told = "typed values are tried with the secret itself: save a reference first"
     elsewhere = [Invalid(told, field=slot.value) for slot in change.references]
     if problems := [*change.problems(), *elsewhere]:
         raise Rejected(problems)
-    return change, recipient and recipient.address
+    return change, recipient and recipient.address, bool(is_sending)
 
 
 def _taken(fields: Json, name: str, read: Any, faults: list[Invalid]) -> Any:
@@ -221,6 +228,7 @@ def _shown(field: str | None) -> str | None:
 _SAVED = {
     "to": Field(read=read_mailbox, schema=NAME, about="Also ask for this recipient."),
     "from": Field(read=read_mailbox, schema=NAME, about="As this sender, not the relay's own."),
+    "send": Field(read=read_flag, schema=FLAG, about=_SEND),
 }
 SAVED_FIELDS: dict[str, Field] = _SAVED
 SAVED_SCHEMA = object_of(_SAVED)
