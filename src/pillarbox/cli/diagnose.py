@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -15,13 +16,34 @@ from pillarbox.cli.secrets import NO_PASSWORD, PasswordFrom
 app = group("diagnose", "Try a relay step by step, and say what to do about it.")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Whom the server is asked about, or sent a test mail for."""
+
+    to: Annotated[str | None, Parameter(metavar="ADDRESS")] = None
+    """Would the server take mail for this address?"""
+
+    send: bool = False
+    """Send a test mail to that address, and see what the server says to it."""
+
+    def fields(self) -> dict[str, Any]:
+        """As the API takes them. Raises Usage for a letter to nobody."""
+        if self.send and self.to is None:
+            raise Usage("say with --to whom the test mail is for")
+        told = {"to": self.to, "send": self.send or None}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+NOBODY = Recipient()
+
+
 @app.default
 def diagnose(
     relay: str | None = None,
     /,
     *,
-    to: Annotated[str | None, Parameter(metavar="ADDRESS")] = None,
-    send: bool = False,
+    recipient: Recipient = NOBODY,
     settings: Settings = NO_SETTINGS,
     password: PasswordFrom = NO_PASSWORD,
     everywhere: Everywhere = NOTHING,
@@ -40,23 +62,14 @@ def diagnose(
     ----------
     relay
         The name of a saved relay. Without it, say the settings.
-    to
-        Would the server take mail for this address?
-    send
-        Send a test mail to that address, and see what the server says to it.
     """
-    if send and to is None:
-        raise Usage("say with --to whom the test mail is for")
     fields = settings.fields()
     if relay is not None and set(fields) - {"from"}:
         raise Usage(f"name a relay or say its settings, not both ({', '.join(fields)})")
     if relay is None and not fields:
         raise Usage("name a relay, or say --host or --preset")
     fields |= _typed_secret(relay, fields, password)
-    if to is not None:
-        fields["to"] = to
-    if send:
-        fields["send"] = True
+    fields |= recipient.fields()
     if sys.stderr.isatty():
         print("Trying it; this takes half a minute at most.", file=sys.stderr)
     home = Home.EXPECTED if relay else Home.SPARED
