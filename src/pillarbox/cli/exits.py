@@ -28,6 +28,7 @@ _EXITS: dict[type[PillarboxError], Exit] = {
 
 _FLAGS = {
     "attachments": "--attach",
+    "client_secret": "--client-secret-env NAME",
     "headers": "--header",
     "password": "--password-stdin or --password-env NAME",
     "tags": "--tag",

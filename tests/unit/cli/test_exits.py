@@ -60,6 +60,7 @@ def test_every_error_of_ours_has_an_exit_code() -> None:
         ("reply_to", "--reply-to"),
         ("attachments/2/content", "--attach"),
         ("password", "--password-stdin or --password-env NAME"),
+        ("client_secret", "--client-secret-env NAME"),
         ("pin", "--set pin=…"),
         ("PILLARBOX_HTTP", "PILLARBOX_HTTP"),
         ("--config", "--config"),
