@@ -17,6 +17,7 @@ _TITLES = ("  Relay", "Status", "Where", "From")
 _SHOWN_ALREADY = frozenset(
     {"id", "name", "version", "default", "status", "kind", "preset", "host", "port", "tls"}
     | {"auth", "username", "password", "from", "reply_to", "changed_at", "inherits", "origins"}
+    | {"consent"}  # said below, where there is one
 )
 
 
