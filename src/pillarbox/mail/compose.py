@@ -244,7 +244,14 @@ def _boundary_stem(message_id: str, leaves: Sequence[_Part]) -> str:
     for salt in range(1_000):
         digest = hashlib.blake2b(f"{message_id}{salt}".encode(), digest_size=12).hexdigest()
         stem = f"=_{digest}"
-        octets = stem.encode()
-        if not any(octets in chunk for part in leaves for chunk in part.chunks):
+        if not _occurs(stem.encode(), leaves):
             return stem
     raise Invalid("no boundary could be found that its parts do not contain", field="attachments")
+
+
+def _occurs(octets: bytes, leaves: Sequence[_Part]) -> bool:
+    for part in leaves:  # a loop, because most leaves have one chunk
+        for chunk in part.chunks:
+            if octets in chunk:
+                return True
+    return False

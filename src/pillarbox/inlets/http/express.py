@@ -42,11 +42,17 @@ class Express(HttpToolsProtocol):
         if self._pieces is not None:  # there is more to come
             self._go_the_long_way()
 
+    def on_message_begin(self) -> None:
+        """As uvicorn does, but for the scope: the short way needs none."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+
     def on_headers_complete(self) -> None:
         if self._may_be_short():
             self._pieces = []
         else:
-            super().on_headers_complete()
+            self._begin_scope()
 
     def on_body(self, body: bytes) -> None:
         if self._pieces is None:
@@ -83,9 +89,17 @@ class Express(HttpToolsProtocol):
         pieces, self._pieces = self._pieces or [], None
         if self.transport.is_closing():
             return
-        super().on_headers_complete()
+        self._begin_scope()
         for piece in pieces:
             super().on_body(piece)
+
+    def _begin_scope(self) -> None:
+        """What uvicorn does with a head, with what has been read of it."""
+        url, headers, is_expecting = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, is_expecting
+        self.headers += headers  # the scope has this very list
+        super().on_headers_complete()
 
     async def _answer(
         self, exchange: _Exchange, headers: list[tuple[bytes, bytes]], body: bytes
