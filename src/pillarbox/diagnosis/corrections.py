@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pillarbox.base.errors import Rejected
 from pillarbox.diagnosis.case import Case
 from pillarbox.diagnosis.findings import Proposal
 from pillarbox.diagnosis.ports import Door
+from pillarbox.diagnosis.spelling import nearest
 from pillarbox.mail.outcome import Failed, Loss, Lost, Stage
 from pillarbox.mail.reply import Reply
 from pillarbox.relays import presets
@@ -18,8 +19,6 @@ from pillarbox.relays.difference import dropped_secrets
 from pillarbox.relays.presets import Login, Preset
 from pillarbox.relays.relay import Auth, RelaySettings
 from pillarbox.smtp.endpoint import TlsMode
-
-_NEARLY = 0.85  # likeness of two host names, of difflib; "smtp.gmial.com" has 0.93
 
 _SPOKEN = {
     TlsMode.IMPLICIT: "with TLS from the first octet",
@@ -35,6 +34,18 @@ def corrections(case: Case, failed: Failed) -> tuple[Proposal, ...]:
     if failed.stage in (Stage.DNS, Stage.CONNECT) and isinstance(failed.answer, Lost):
         return tuple(_hosts(case, failed.answer))
     return ()
+
+
+def with_answers(found: tuple[Proposal, ...], answers: Mapping[str, bool]) -> tuple[Proposal, ...]:
+    """The same, and of each other host whether it answered when it was tried."""
+    return tuple(_with_answer(each, answers.get(each.change.get("host", ""))) for each in found)
+
+
+def _with_answer(proposal: Proposal, is_open: bool | None) -> Proposal:
+    if is_open is None:
+        return proposal
+    told = "It answers." if is_open else "It does not answer from here now."
+    return replace(proposal, why=f"{proposal.why} {told}")
 
 
 def of_doors(case: Case, doors: Iterable[Door]) -> tuple[Proposal, ...]:
@@ -83,8 +94,8 @@ def _hosts(case: Case, lost: Lost) -> Iterator[Proposal]:
 
 def _nearest(host: str) -> Preset | None:
     known = {preset.host: preset for preset in reversed(presets.every())}
-    close = difflib.get_close_matches(host, known, n=1, cutoff=_NEARLY)
-    return known[close[0]] if close else None
+    close = nearest(host, known)
+    return known[close] if close else None
 
 
 def _user_names(case: Case) -> Iterator[Proposal]:

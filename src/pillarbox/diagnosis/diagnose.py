@@ -18,9 +18,9 @@ from pillarbox.base.secret import Secret
 from pillarbox.diagnosis import ports
 from pillarbox.diagnosis.case import Case, Question, hurried, preset_of
 from pillarbox.diagnosis.cautions import settings_step
-from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors
+from pillarbox.diagnosis.corrections import corrections, of_contradiction, of_doors, with_answers
 from pillarbox.diagnosis.discretion import discreet
-from pillarbox.diagnosis.findings import LABELS, Report, Status, Step, skipped
+from pillarbox.diagnosis.findings import LABELS, Proposal, Report, Status, Step, skipped
 from pillarbox.diagnosis.guarded import guarded, wrong_port
 from pillarbox.diagnosis.letter import check_letter
 from pillarbox.diagnosis.local import folder_step, sandbox_step
@@ -48,6 +48,7 @@ from pillarbox.relays.relay import (
     usual_reverse_path,
 )
 from pillarbox.relays.versions import Relay
+from pillarbox.smtp.endpoint import TlsMode
 from pillarbox.smtp.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -227,8 +228,12 @@ class Diagnosis:
         failed = seen.failed or seen.refused(Stage.MAIL)
         is_searching = failed is not None and not case.question.is_brief
         searching = self._search(case, failed if is_searching else None)
-        search, tried = await asyncio.gather(searching, reach(case, seen, self._clock))
         found = corrections(case, failed) if failed else ()
+        hosts = self._try_hosts(case, found if is_searching else ())
+        search, tried, answers = await asyncio.gather(
+            searching, reach(case, seen, self._clock), hosts
+        )
+        found = with_answers(found, answers)
         steps = steps_of(case, seen, self._clock.now())
         report = Report(
             steps=(settings_step(case), *with_addresses(steps, tried)),
@@ -236,6 +241,17 @@ class Diagnosis:
             transcript=seen.lines(),
         )
         return _advised(report, search)
+
+    async def _try_hosts(self, case: Case, found: Sequence[Proposal]) -> dict[str, bool]:
+        """Whether each host that was probably meant answers, up to EHLO as other doors do."""
+        there = [
+            ports.elsewhere(case.endpoint, each["host"], (each["port"], TlsMode(each["tls"])))
+            for each in (proposal.change for proposal in found)
+            if "host" in each
+        ]
+        clock, resolver = self._clock, self._around.resolver
+        opened = await asyncio.gather(*(ports.is_open(each, clock, resolver) for each in there))
+        return {each.host: is_open for each, is_open in zip(there, opened, strict=True)}
 
     async def _search(self, case: Case, failed: Failed | None) -> ports.Search:
         if failed is None or not ports.may_be_the_wrong_door(case, failed):

@@ -145,6 +145,12 @@ def _is_secured(case: Case, door: Door, failed: Failed) -> bool:
     return door[0] == case.endpoint.port and certificate.is_not_believed(failed)
 
 
+def elsewhere(endpoint: Endpoint, host: str, door: Door) -> Endpoint:
+    """A door of another host, which is believed as the public is, not as the one typed."""
+    trust = replace(endpoint.trust, pin=None, server_name=None)
+    return _behind(replace(endpoint, host=host, trust=trust), door)
+
+
 def _behind(endpoint: Endpoint, door: Door) -> Endpoint:
     """Another door of the same host. It has the same trust, and nothing of ours to show."""
     port, tls = door

@@ -354,3 +354,16 @@ async def test_a_diagnosis_does_not_promise_another_try(clinic: Clinic) -> None:
 
     assert report.failure is not None
     assert "tried again" not in (report.failure.fix or "")
+
+
+async def test_a_host_that_was_meant_is_tried_and_told_whether_it_answers(clinic: Clinic) -> None:
+    """Up to EHLO, as other doors are; here it leads nowhere, and the proposal stays."""
+    clinic.hosts["smtp.gmail.com"] = "169.254.0.1"
+    report = await clinic.diagnose(
+        {"host": "smtp.gmial.com", "port": 465, "tls": "implicit", "from": "me@a.example"}
+    )
+
+    [meant] = [each for each in report.proposals if "host" in each.change]
+    assert clinic.asked == ["smtp.gmial.com", "smtp.gmail.com"]
+    assert meant.change["host"] == "smtp.gmail.com"
+    assert meant.why.endswith("It does not answer from here now.")
