@@ -93,7 +93,8 @@ def _hosts(case: Case, lost: Lost) -> Iterator[Proposal]:
 
 
 def _nearest(host: str) -> Preset | None:
-    known = {preset.host: preset for preset in reversed(presets.every())}
+    every = reversed(presets.every())
+    known = {preset.host: preset for preset in every if presets.by_host(preset.host)}
     close = nearest(host, known)
     return known[close] if close else None
 

@@ -40,7 +40,12 @@ class Rhythm:
 
 
 class Rounds:
-    """One in each process; who tries a relay first spares the others the work."""
+    """
+    One in each process; who tries a relay first spares the others the work.
+
+    There is no claim in the database: two that look in the same seconds both sign in, once each.
+    That harms nobody, each draws its own moment, and a claim would be one more lease to lose.
+    """
 
     def __init__(
         self,
@@ -71,9 +76,17 @@ class Rounds:
         now = self._clock.now()
         since = now - self._every
         in_use = await self._database.read(lambda each: recent.relays_in_use(each, since))
-        for relay in self._registry.all():
-            if relay.id not in in_use and self._is_due(relay, now):
+        for listed in self._registry.all():
+            relay = self._as_it_is_now(listed)
+            if relay is not None and relay.id not in in_use and self._is_due(relay, now):
                 await self._try(relay)
+
+    def _as_it_is_now(self, listed: Relay) -> Relay | None:
+        """Another process may have tried it while we tried the ones before."""
+        try:
+            return self._registry.get(listed.id)
+        except NotFound:
+            return None
 
     def _is_due(self, relay: Relay, now: datetime) -> bool:
         if relay.settings.kind is not RelayKind.SMTP or relay.rest or relay.checked_at is None:
