@@ -10,9 +10,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+import structlog
+from sqlalchemy import insert
+from structlog.testing import capture_logs
+
+from pillarbox.diagnosis import rounds
 from pillarbox.diagnosis.diagnose import Diagnosis
 from pillarbox.diagnosis.rounds import Rhythm, Rounds
 from pillarbox.journal import journal
+from pillarbox.queue.tables import sessions
+from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 from support.clinic import OFF_THE_NET, serving
 from support.clocks import HandClock
@@ -60,8 +68,9 @@ async def ward(folder: Path, **more: Any) -> AsyncIterator[Ward]:
         login = {"auth": "password", "username": "ann", "password": "pencil-sharpener"}
         relay = await house.add_relay(**settings, **login, **more)
         diagnosis = Diagnosis(house.registry, clock, OFF_THE_NET)
-        rounds = Rounds(house.database, house.registry, diagnosis, clock, Rhythm(HOUR, lambda: 0.5))
-        box.append(Ward(house, clock, rounds, relay))
+        rhythm = Rhythm(HOUR, lambda: 0.5)
+        doctor = Rounds(house.database, house.registry, diagnosis, clock, rhythm)
+        box.append(Ward(house, clock, doctor, relay))
         yield box[0]
 
 
@@ -107,8 +116,88 @@ async def test_what_does_not_work_is_tried_less_and_less(tmp_path: Path) -> None
 
 
 async def test_what_nobody_has_tried_is_left_alone(tmp_path: Path) -> None:
-    """A draft is not ours to sign in with; nor is a relay that rests, which delivery probes."""
+    """A draft is not ours to sign in with."""
     async with ward(tmp_path) as here:
         here.clock.move(hours=5)
         await here.rounds.look()
         assert here.heard == []
+
+
+async def test_a_relay_that_rests_is_left_to_delivery(tmp_path: Path) -> None:
+    """Its next delivery is the probe; two who knock are one too many."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        trouble = Trouble(
+            relay_id=here.relay.id,
+            relay_version=here.relay.version,
+            relay_name=here.relay.name,
+            needs_person=True,
+            cause="The password is wrong.",
+            advice="auth.wrong-password",
+        )
+        await here.house.registry.rest(trouble)
+        here.clock.move(hours=5)
+        await here.rounds.look()
+        assert here.heard == []
+
+
+async def test_a_relay_that_carries_mail_is_not_tried(tmp_path: Path) -> None:
+    """A session of delivery says more; an hour after the last one it is tried again."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        here.clock.move(minutes=90)
+        session = insert(sessions).values(
+            id="ses_1",
+            relay_id=here.relay.id,
+            relay_version=here.relay.version,
+            opened_at=here.clock.now(),
+            host="127.0.0.1",
+            address="127.0.0.1",
+            transcript="",
+        )
+        await here.house.database.write(lambda each: each.execute(session) and None)
+        here.clock.move(minutes=59)
+        await here.rounds.look()
+        assert here.heard == []
+
+        here.clock.move(minutes=2)
+        await here.rounds.look()
+        assert here.heard == ["EHLO", "AUTH", "QUIT"]
+
+
+async def test_a_change_is_one_line_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the name, the cause and the advice; nothing while it stays as it is."""
+    monkeypatch.setattr(rounds, "_log", structlog.get_logger())
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        with capture_logs() as lines:
+            for refuses in (True, True, False, False):
+                here.refuses = refuses
+                here.clock.move(hours=30)
+                await here.rounds.look()
+
+    told = [each for each in lines if "relay" in each]
+    assert [each["event"] for each in told] == [
+        "a relay no longer lets us in",
+        "a relay works again",
+    ]
+    assert [each["log_level"] for each in told] == ["warning", "info"]
+    assert told[0]["relay"] == here.relay.name
+    assert told[0]["advice"] == "auth.credentials"
+    assert "password" in told[0]["cause"]
+
+
+async def test_who_was_first_spares_the_others(tmp_path: Path) -> None:
+    """Two processes at the same hour: the second sees that it has been tried."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        house = here.house
+        diagnosis = Diagnosis(house.registry, here.clock, OFF_THE_NET)
+        rhythm = Rhythm(HOUR, lambda: 0.5)
+        other = Rounds(house.database, house.registry, diagnosis, here.clock, rhythm)
+        here.clock.move(minutes=61)
+        await here.rounds.look()
+        await other.look()
+        assert here.heard == ["EHLO", "AUTH", "QUIT"]
