@@ -7,9 +7,10 @@ of each recipient. Sessions drive it over a wire; tests drive it with a list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import NamedTuple
 
 from pillarbox.base.errors import Invalid
 from pillarbox.mail.address import Address
@@ -37,6 +38,14 @@ from pillarbox.smtp.steps import Dialogue, Flight, HangUp, Hear, PointOfNoReturn
 PIECE = 65_536  # octets of content that are written at once
 _CLOSING = 421  # RFC 5321 §3.8: may answer any command; the relay hangs up after it
 
+# Each begins with one octet to look for, which is quicker than to count or to look for two.
+_LONE_CR = re.compile(rb"\r(?!\n)")
+_LONE_LF = re.compile(rb"\n(?<!\r\n)")
+_DOT_AFTER_LF = re.compile(rb"\n\.")
+_RSET = Say(Stage.RSET, b"RSET\r\n")
+_DATA = Say(Stage.DATA, b"DATA\r\n")
+_DOT = Say(Stage.END_OF_DATA, b".\r\n")
+
 Outcomes = dict[Address, Outcome]
 
 
@@ -46,13 +55,25 @@ class Options:
     How to say it. reset_first takes back what an earlier transaction left half said.
 
     behind is asked when the end of the content is about to be said, for the beginning of the
-    next transaction, to go out with it. is_said: this one's beginning went out so.
+    next transaction, to go out with it. begun: what of this one went out so.
     """
 
     use_chunking: bool = True
     reset_first: bool = False
     behind: Callable[[], bytes] = bytes
-    is_said: bool = False
+    begun: Beginning | None = None
+
+
+class Beginning(NamedTuple):
+    """What is said before the content. by_chunks: it goes in chunks (RFC 3030), without DATA."""
+
+    recipients: tuple[Address, ...]
+    says: tuple[Say, ...]
+    by_chunks: bool
+
+    @property
+    def octets(self) -> bytes:
+        return b"".join([say.octets for say in self.says])
 
 
 def transact(
@@ -66,54 +87,52 @@ def transact(
 
     Raises Invalid if the content is not what passed the gate of mail/content.py.
     """
-    if not options.is_said:
+    begun, outcomes = options.begun, Outcomes()
+    if begun is None:
         check_line_ends(content.octets)
-    if withheld := _withheld(envelope, content, capabilities):
-        return dict.fromkeys(envelope.forward_paths, withheld)
-    outcomes = _unreachable(envelope, capabilities)
-    plan = _Plan(
-        tuple(path for path in dict.fromkeys(envelope.forward_paths) if path not in outcomes)
-    )
-    if not plan.recipients:
-        return outcomes
+        if withheld := _withheld(envelope, content, capabilities):
+            return dict.fromkeys(envelope.forward_paths, withheld)
+        outcomes = _unreachable(envelope, capabilities)
+        begun = _begin(envelope, content, capabilities, options, outcomes)
+        if not begun.recipients:
+            return outcomes
 
-    by_chunks = plan.say_all(envelope, content, capabilities, options)
-    talk = _in_one_flight if capabilities.pipelining else _one_by_one
-    answers = yield from talk(plan.says, options)
-    outcomes |= _judge(plan, answers)
-    waiting = [path for path in plan.recipients if path not in outcomes]
+    answers: list[Answer]
+    if capabilities.pipelining:
+        answers = yield Flight(begun.says, options.begun is not None)
+    else:
+        answers = yield from _one_by_one(begun.says)
+    outcomes |= _judge(begun, answers)
+    waiting = [path for path in begun.recipients if path not in outcomes]
     if not waiting:
-        yield from _leave(plan, answers)
+        yield from _leave(begun, answers)
         return outcomes
-    result = yield from (_by_chunks if by_chunks else _by_data)(content, options)
+    result = yield from (_by_chunks if begun.by_chunks else _by_data)(content, options)
     return outcomes | dict.fromkeys(waiting, result)
 
 
 def beginning(
     envelope: Envelope, content: Content, capabilities: Capabilities, options: Options = Options()
-) -> bytes:
+) -> Beginning | None:
     """
     What `transact` says before the content, to be said behind another transaction.
 
-    Nothing when the relay does not take it so, or when there is something to be said about it
+    None when the relay does not take it so, or when there is something to be said about it
     that needs no relay.
     """
-    recipients = tuple(dict.fromkeys(envelope.forward_paths))
     is_plain = capabilities.pipelining and not _unreachable(envelope, capabilities)
     if not is_plain or _withheld(envelope, content, capabilities):
-        return b""
+        return None
     check_line_ends(content.octets)
-    plan = _Plan(recipients)
-    plan.say_all(envelope, content, capabilities, options)
-    return b"".join(say.octets for say in plan.says)
+    return _begin(envelope, content, capabilities, options)
 
 
 def left_half_way(outcomes: Outcomes) -> bool:
     """Whether the relay still holds a reverse path, so that RSET must come before the next MAIL."""
-    return all(
-        isinstance(outcome, Failed) and outcome.stage in (Stage.RCPT, Stage.DATA)
-        for outcome in outcomes.values()
-    )
+    for outcome in outcomes.values():
+        if not isinstance(outcome, Failed) or outcome.stage not in (Stage.RCPT, Stage.DATA):
+            return False
+    return True
 
 
 def ends_session(stage: Stage, answer: Answer) -> bool:
@@ -128,7 +147,7 @@ def ends_session(stage: Stage, answer: Answer) -> bool:
 def transparent(octets: bytes) -> Iterator[bytes]:
     """Content in pieces of whole lines, leading dots doubled (RFC 5321 §4.5.2); no final dot."""
     for piece in pieces(octets):
-        stuffed = piece.replace(b"\r\n.", b"\r\n..") if b"\r\n." in piece else piece
+        stuffed = piece.replace(b"\r\n.", b"\r\n..") if _DOT_AFTER_LF.search(piece) else piece
         yield b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
@@ -148,43 +167,37 @@ def pieces(octets: bytes) -> Iterator[bytes]:
 
 def check_line_ends(octets: bytes) -> None:
     """The last look before the wire: every CR and LF is half of a CRLF, and the last line ends."""
-    ends = octets.count(b"\r\n")
-    if not octets.endswith(b"\r\n") or octets.count(b"\r") != ends or octets.count(b"\n") != ends:
+    is_whole = octets.endswith(b"\r\n")
+    if not is_whole or _LONE_CR.search(octets) or _LONE_LF.search(octets):
         raise Invalid("content must pass the gate before it is sent", field="content")
 
 
-class _Plan:
-    """What will be said before the content, and to whom each RCPT in it belongs."""
+def _begin(
+    envelope: Envelope,
+    content: Content,
+    capabilities: Capabilities,
+    options: Options,
+    unreachable: Container[Address] = (),
+) -> Beginning:
+    """RSET if need be, MAIL, RCPT for each recipient, DATA (RFC 5321 §4.1.1.2 to §4.1.1.4)."""
+    utf8 = capabilities.smtputf8 and (content.needs_smtputf8 or envelope.needs_smtputf8)
+    parameters = _mail_parameters(content, capabilities)
+    smtputf8 = " SMTPUTF8" if utf8 else ""
+    mail = f"MAIL FROM:{path(envelope.reverse_path)}{parameters}{smtputf8}"
+    says = [_RSET] if options.reset_first else []
+    says.append(Say(Stage.MAIL, command(mail, utf8=utf8)))
+    recipients = dict.fromkeys(envelope.forward_paths)
+    if unreachable:
+        recipients = {each: None for each in recipients if each not in unreachable}
+    says.extend([_rcpt(each, utf8=utf8) for each in recipients])
+    by_chunks = capabilities.chunking and options.use_chunking
+    if not by_chunks:
+        says.append(_DATA)
+    return Beginning(tuple(recipients), tuple(says), by_chunks)
 
-    def __init__(self, recipients: tuple[Address, ...]) -> None:
-        self.recipients = recipients
-        self.says: list[Say] = []
 
-    def say_all(
-        self, envelope: Envelope, content: Content, capabilities: Capabilities, options: Options
-    ) -> bool:
-        """The envelope, and DATA unless the content goes in chunks; whether it does."""
-        self._say_envelope(envelope, content, capabilities, options)
-        by_chunks = capabilities.chunking and options.use_chunking
-        if not by_chunks:
-            self.says.append(Say(Stage.DATA, b"DATA\r\n"))
-        return by_chunks
-
-    def _say_envelope(
-        self, envelope: Envelope, content: Content, capabilities: Capabilities, options: Options
-    ) -> None:
-        """RSET if need be, MAIL, RCPT for each recipient (RFC 5321 §4.1.1.2 and §4.1.1.3)."""
-        utf8 = content.needs_smtputf8 or envelope.needs_smtputf8
-        utf8 = utf8 and capabilities.smtputf8
-        if options.reset_first:
-            self.says.append(Say(Stage.RSET, b"RSET\r\n"))
-        parameters = _mail_parameters(content, capabilities)
-        smtputf8 = " SMTPUTF8" if utf8 else ""
-        mail = f"MAIL FROM:{path(envelope.reverse_path)}{parameters}{smtputf8}"
-        self.says.append(Say(Stage.MAIL, command(mail, utf8=utf8)))
-        for recipient in self.recipients:
-            rcpt = command(f"RCPT TO:{path(recipient)}", utf8=utf8)
-            self.says.append(Say(Stage.RCPT, rcpt))
+def _rcpt(recipient: Address, *, utf8: bool) -> Say:
+    return Say(Stage.RCPT, command(f"RCPT TO:{path(recipient)}", utf8=utf8))
 
 
 def _mail_parameters(content: Content, capabilities: Capabilities) -> str:
@@ -222,17 +235,7 @@ def _unreachable(envelope: Envelope, capabilities: Capabilities) -> Outcomes:
     return {path: withheld for path in envelope.forward_paths if path.needs_smtputf8}
 
 
-def _in_one_flight(says: list[Say], options: Options) -> Dialogue[list[Answer]]:
-    """RFC 2920 §3.1: everything at once, then as many answers as there were commands."""
-    answers: list[Answer] = [(yield Flight(tuple(says), options.is_said))]
-    for before, say in pairwise(says):
-        if ends_session(before.stage, answers[-1]):
-            break
-        answers.append((yield Hear(say.stage)))
-    return answers
-
-
-def _one_by_one(says: list[Say], options: Options) -> Dialogue[list[Answer]]:
+def _one_by_one(says: Sequence[Say]) -> Dialogue[list[Answer]]:
     """Without PIPELINING, stopping as soon as going on makes no sense."""
     answers: list[Answer] = []
     has_recipient = False
@@ -248,7 +251,7 @@ def _one_by_one(says: list[Say], options: Options) -> Dialogue[list[Answer]]:
     return answers
 
 
-def _judge(plan: _Plan, answers: list[Answer]) -> Outcomes:
+def _judge(begun: Beginning, answers: list[Answer]) -> Outcomes:
     """
     The recipients that will not get the message, and why.
 
@@ -256,8 +259,8 @@ def _judge(plan: _Plan, answers: list[Answer]) -> Outcomes:
     the session, is about everybody who is still waiting.
     """
     outcomes: Outcomes = {}
-    recipients = iter(plan.recipients)
-    for say, answer in zip(plan.says, answers, strict=False):
+    recipients = iter(begun.recipients)
+    for say, answer in zip(begun.says, answers, strict=False):
         recipient = next(recipients) if say.stage is Stage.RCPT else None
         refused = refusal(say.stage, answer)
         if not refused:
@@ -265,24 +268,24 @@ def _judge(plan: _Plan, answers: list[Answer]) -> Outcomes:
         if recipient and not ends_session(say.stage, answer):
             outcomes[recipient] = refused
             continue
-        return dict.fromkeys(plan.recipients, refused) | outcomes
+        return dict.fromkeys(begun.recipients, refused) | outcomes
     return outcomes
 
 
-def _leave(plan: _Plan, answers: list[Answer]) -> Dialogue[None]:
+def _leave(begun: Beginning, answers: list[Answer]) -> Dialogue[None]:
     """
     RFC 2920 §3.1: 354 although nobody will get the message wants a lone dot, not RSET.
 
     If the relay took a recipient all the same, a lone dot would send them an empty message.
     """
-    replies = list(zip(plan.says, answers, strict=False))
+    replies = list(zip(begun.says, answers, strict=False))
     last, answer = replies[-1]
     if last.stage is not Stage.DATA or refusal(Stage.DATA, answer):
         return
     if any(say.stage is Stage.RCPT and not refusal(say.stage, reply) for say, reply in replies):
         yield HangUp("the relay accepted a recipient of a message that it refused")
         return
-    yield Say(Stage.END_OF_DATA, b".\r\n")
+    yield _DOT
 
 
 def _by_data(content: Content, options: Options) -> Dialogue[Outcome]:
@@ -295,7 +298,7 @@ def _by_data(content: Content, options: Options) -> Dialogue[Outcome]:
     early = yield Pour(Stage.DATA, transparent(content.octets), content.size)
     if early is not None:
         return (yield from _interrupted(early))
-    return (yield from _pass_point_of_no_return(Say(Stage.END_OF_DATA, b".\r\n"), options))
+    return (yield from _pass_point_of_no_return(_DOT, options))
 
 
 def _by_chunks(content: Content, options: Options) -> Dialogue[Outcome]:
@@ -334,7 +337,7 @@ def _pass_point_of_no_return(last: Say, options: Options) -> Dialogue[Outcome]:
     if may_send is not True:
         return (yield from _interrupted(may_send))
     behind = options.behind()
-    answer: Answer = yield replace(last, behind=behind) if behind else last
+    answer: Answer = yield last._replace(behind=behind) if behind else last
     refused = refusal(Stage.END_OF_DATA, answer)
     if refused:
         return refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from pillarbox.mail.outcome import Loss, Lost
 from pillarbox.mail.reply import Reply
@@ -14,6 +15,7 @@ _TOO_LONG = Lost(
     Loss.REPLY_TOO_LONG,
     f"the relay's answer is longer than {MAX_REPLY} octets or {MAX_LINES} lines",
 )
+_USUAL_LINE = 200  # octets; relays give the same short answers again and again
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -66,20 +68,19 @@ class ReplyParser:
         return lines
 
     def _take(self, line: bytes) -> Reply | None:
+        if not self._lines and len(line) <= _USUAL_LINE and (usual := _whole(line)):
+            return usual
         match = _LINE.fullmatch(line)
         if match is None:
             self.fault = _malformed(line)
             return None
-        code = int(match[1])
-        text = match[3].decode(errors="backslashreplace") if match[3] else ""
-        if not text.isprintable():
-            text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        text = _text(match)
         if match[2] != b"-" and not self._lines:
             if len(line) > MAX_REPLY:
                 self.fault = _TOO_LONG
                 return None
-            return Reply(code, (text,) if text else ())
-        return self._gather(line, code, text, is_last=match[2] != b"-")
+            return Reply(int(match[1]), (text,) if text else ())
+        return self._gather(line, int(match[1]), text, is_last=match[2] != b"-")
 
     def _gather(self, line: bytes, code: int, text: str, *, is_last: bool) -> Reply | None:
         """RFC 5321 §4.2.1: every line of a reply has the same code."""
@@ -97,6 +98,23 @@ class ReplyParser:
         reply = Reply(code, tuple(self._lines))
         self._lines, self._size = [], 0
         return reply
+
+
+@lru_cache(maxsize=256)
+def _whole(line: bytes) -> Reply | None:
+    """The reply that is all in this line, or None if the line is anything else."""
+    match = _LINE.fullmatch(line)
+    if match is None or match[2] == b"-":
+        return None
+    text = _text(match)
+    return Reply(int(match[1]), (text,) if text else ())
+
+
+def _text(match: re.Match[bytes]) -> str:
+    text = match[3].decode(errors="backslashreplace") if match[3] else ""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _malformed(line: bytes) -> Lost:

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pillarbox.base import dial
@@ -36,6 +37,7 @@ from pillarbox.smtp import opening
 from pillarbox.smtp.capabilities import Capabilities
 from pillarbox.smtp.connecting import Connection, connect
 from pillarbox.smtp.dialogue import (
+    Beginning,
     Options,
     Outcomes,
     beginning,
@@ -68,6 +70,7 @@ NextLetter = Callable[[], Letter | None]
 MayStillSend = Callable[[], Awaitable[bool]]
 """Asked once, just before the final dot. False when somebody else may be sending the message."""
 
+_USUALLY = Options()
 _QUIT_SECONDS = 5.0  # courtesy has a limit; some relays drop TLS without answering
 _RECIPIENT_SECONDS = 10.0  # what each further recipient adds to the phase's deadline
 
@@ -114,7 +117,7 @@ class Session:
         self._phase_ends = 0.0
         self._ask: MayStillSend | None = None
         self._is_half_way = False
-        self._begun: Letter | None = None  # its beginning went out behind the last dot
+        self._begun: tuple[Letter, Beginning] | None = None  # went out behind the last dot
         self._secrets: tuple[Secret, ...] = ()  # said in this session; a reply may repeat them
         self._is_leaving = False  # the relay is, or we cannot follow it any more
         self.transcript = transcript
@@ -165,13 +168,12 @@ class Session:
         Raises Invalid for content that has not passed the gate. If point_of_no_return
         raises, the connection is closed without the final dot.
         """
-        wish = options or Options()
-        following = None if behind is None else partial(self._begin_next, behind, wish)
+        wish = options or _USUALLY
         options = Options(
             use_chunking=wish.use_chunking,
             reset_first=wish.reset_first or self._is_half_way,
-            behind=following or bytes,
-            is_said=self._was_begun((envelope, content)),
+            behind=bytes if behind is None else partial(self._begin_next, behind, wish),
+            begun=self._was_begun(envelope, content) if self._begun else None,
         )
         self.transactions += 1
         self._ask = point_of_no_return
@@ -180,8 +182,9 @@ class Session:
         self._begin_phase(2 * limits.command + limits.data + extra)
         outcomes = await self._play(transact(envelope, content, self.capabilities, options))
         self._is_half_way = left_half_way(outcomes)
-        if any(isinstance(outcome, Unknown) for outcome in outcomes.values()):
-            self.abort()
+        for outcome in outcomes.values():
+            if isinstance(outcome, Unknown):
+                self.abort()
         return outcomes
 
     async def probe(self, reverse_path: Address | None, forward_path: Address | None) -> Probe:
@@ -204,12 +207,14 @@ class Session:
         """Close the socket now, without QUIT."""
         self._wire.abort()
 
-    def _was_begun(self, letter: Letter) -> bool:
-        """Whether its beginning is said already. If that of another is, nothing fits any more."""
-        begun, self._begun = self._begun, None
-        if begun is not None and (begun[0] is not letter[0] or begun[1] is not letter[1]):
+    def _was_begun(self, envelope: Envelope, content: Content) -> Beginning | None:
+        """What is said of it already. If it was said of another, nothing fits any more."""
+        assert self._begun is not None
+        (begun_envelope, begun_content), said = self._begun
+        self._begun = None
+        if begun_envelope is not envelope or begun_content is not content:
             self.abort()
-        return begun is not None and self._wire.lost is None
+        return said if self._wire.lost is None else None
 
     def _begin_next(self, behind: NextLetter, options: Options) -> bytes:
         """Only plain letters are begun so; whatever is special about one waits for its turn."""
@@ -218,8 +223,8 @@ class Session:
             return b""
         with contextlib.suppress(Invalid):  # it is told when its own turn comes
             if said := beginning(*letter, self.capabilities, options):
-                self._begun = letter
-                return said
+                self._begun = letter, said
+                return said.octets
         return b""
 
     async def _secure(self, before: Capabilities) -> Capabilities | Failed:
@@ -254,12 +259,7 @@ class Session:
         try:
             step = next(dialogue)
             while True:
-                # Most answers of a flight arrive with the first; they need no waiting.
-                if isinstance(step, Hear) and (reply := self._wire.take()) is not None:
-                    heard: Any = self._heard(step.stage, reply)
-                else:
-                    heard = await self._take(step)
-                step = dialogue.send(heard)
+                step = dialogue.send(await self._take(step))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -270,16 +270,13 @@ class Session:
     async def _take(self, step: Step) -> Any:
         match step:
             case Say():
-                return self._early() or await self._say((step,))
-            case Flight(says=says, is_said=True):
-                self._put_on_record(says)
-                return await self._hear(says[0].stage)
-            case Flight(says=says):
-                return self._early() or await self._say(says)
-            case Hear(stage=stage):
-                return await self._hear(stage)
+                return self._early() or await self._say(step)
+            case Flight():
+                return await self._fly(step)
             case Pour():
                 return await self._pour(step)
+            case Hear():
+                return await self._hear(step.stage)
             case PointOfNoReturn():
                 return await self._pass_point_of_no_return()
             case Upgrade():
@@ -312,21 +309,34 @@ class Session:
         self._wire.abort(lost)
         return lost
 
-    async def _say(self, says: tuple[Say, ...]) -> Answer:
-        self._put_on_record(says)
-        first = says[0]
-        if len(says) > 1:
-            self._wire.write(b"".join(say.octets for say in says))
-        else:
-            self._wire.write(first.octets + first.behind if first.behind else first.octets)
-        return await self._hear(first.stage)
+    async def _say(self, say: Say) -> Answer:
+        self._put_on_record(say)
+        self._wire.write(say.octets + say.behind)
+        return await self._hear(say.stage)
 
-    def _put_on_record(self, says: tuple[Say, ...]) -> None:
+    async def _fly(self, flight: Flight) -> list[Answer]:
+        """The answers, until one of them is the last that there will be."""
+        says = flight.says
+        early = None if flight.is_said else self._early()
+        if early is not None:
+            return [early]
         for say in says:
-            self.transcript.say(say.stage, say.octets if say.shown is None else say.shown)
+            self._put_on_record(say)
+        if not flight.is_said:
+            self._wire.write(b"".join([say.octets for say in says]))
+        answers = [await self._hear(says[0].stage)]
+        for before, say in pairwise(says):
+            if ends_session(before.stage, answers[-1]):
+                break
+            answers.append(await self._hear(say.stage))
+        return answers
+
+    def _put_on_record(self, say: Say) -> None:
+        self.transcript.say(say.stage, say.octets if say.shown is None else say.shown)
 
     async def _hear(self, stage: Stage) -> Answer:
-        answer = await self._wire.hear(self._seconds(stage))
+        """Most answers of a flight arrive with the first; they need no waiting."""
+        answer = self._wire.take() or await self._wire.hear(self._seconds(stage))
         if isinstance(answer, Lost):
             answer = replace(answer, cause=without(answer.cause, self._secrets))
             self.transcript.note(stage, answer.cause)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pillarbox.mail.outcome import Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(NamedTuple):
     """
     One command. Its answer comes back.
 
@@ -25,10 +24,10 @@ class Say:
     behind: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """
-    Several commands in one write (RFC 2920). The first answer comes back; Hear the others.
+    Several commands in one write (RFC 2920). Their answers come back, as many as there are
+    before the session ends.
 
     is_said: they went out behind what was said before, and only their answers are due.
     """
@@ -39,13 +38,12 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Hear:
-    """An answer that is due without saying anything: the greeting, or the rest of a flight."""
+    """An answer that is due without saying anything, such as the greeting."""
 
     stage: Stage
 
 
-@dataclass(frozen=True, slots=True)
-class Pour:
+class Pour(NamedTuple):
     """
     Content on its way. None comes back, or Lost, or the Reply of a relay that did not wait.
 

@@ -45,7 +45,8 @@ class Entry:
         return "\n".join(f"{self.direction.value}: {line}" for line in lines)
 
 
-_Raw = tuple[float, Stage, Direction, bytes | str | Reply]
+_CLIENT, _SERVER, _NOTE = (direction.value for direction in Direction)
+_Raw = tuple[float, Stage, str, bytes | str | Reply]
 
 
 class Transcript:
@@ -60,17 +61,17 @@ class Transcript:
 
     def say(self, stage: Stage, said: bytes | str) -> None:
         """What we said; text when the octets hold a secret or content."""
-        self._raw.append((self._now(), stage, Direction.CLIENT, said))
+        self._raw.append((self._now(), stage, _CLIENT, said))
 
     def hear(self, stage: Stage, reply: Reply) -> None:
         """What the relay answered."""
-        self._raw.append((self._now(), stage, Direction.SERVER, reply))
+        self._raw.append((self._now(), stage, _SERVER, reply))
         if len(self._raw) > _MAX_ENTRIES:
             self._forget()
 
     def note(self, stage: Stage, text: str) -> None:
         """What happened without anybody saying it."""
-        self._raw.append((self._now(), stage, Direction.NOTE, text))
+        self._raw.append((self._now(), stage, _NOTE, text))
         if len(self._raw) > _MAX_ENTRIES:
             self._forget()
 
@@ -85,11 +86,7 @@ class Transcript:
     def text_since(self, mark: int) -> str:
         """The same, rendered."""
         raws = self._raw[max(mark - self._forgotten, 0) :]
-        return "\n".join(
-            f"{direction.value}: {line}"
-            for _, stage, direction, said in raws
-            for line in _shown(stage, said).split("\n")
-        )
+        return "\n".join([_line(stage, direction, said) for _, stage, direction, said in raws])
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -100,7 +97,7 @@ class Transcript:
         waits: dict[Stage, float] = {}
         before = self._start
         for at, stage, direction, _ in self._raw:
-            if direction is not Direction.CLIENT:
+            if direction != _CLIENT:
                 waits[stage] = waits.get(stage, 0.0) + (at - before) * 1000
             before = at
         return waits
@@ -115,24 +112,34 @@ class Transcript:
 
     def _entries(self, raws: Sequence[_Raw]) -> tuple[Entry, ...]:
         return tuple(
-            Entry((at - self._start) * 1000, stage, direction, _shown(stage, said))
+            Entry((at - self._start) * 1000, stage, Direction(direction), _shown(stage, said))
             for at, stage, direction, said in raws
         )
 
 
+def _line(stage: Stage, direction: str, said: bytes | str | Reply) -> str:
+    shown = _shown(stage, said)
+    if "\n" in shown:
+        shown = shown.replace("\n", f"\n{direction}: ")
+    return f"{direction}: {shown}"
+
+
 def _shown(stage: Stage, said: bytes | str | Reply) -> str:
-    match said:
-        case Reply(code=code) if code == _CHALLENGE and stage is Stage.AUTH:
-            return f"{code} (challenge)"
-        case Reply(code=code, lines=lines):
-            last = len(lines) - 1
-            shown = (
-                f"{code}{'-' if i < last else ' '}{_safe(line)}" for i, line in enumerate(lines)
-            )
-            return "\n".join(shown).rstrip() if lines else str(code)
-        case bytes():
-            return _safe(said.decode(errors="backslashreplace").removesuffix("\r\n"))
+    if isinstance(said, Reply):
+        return _reply_shown(stage, said)
+    if isinstance(said, bytes):
+        said = said.decode(errors="backslashreplace").removesuffix("\r\n")
     return _safe(said)
+
+
+def _reply_shown(stage: Stage, reply: Reply) -> str:
+    code, lines = reply.code, reply.lines
+    if code == _CHALLENGE and stage is Stage.AUTH:
+        return f"{code} (challenge)"
+    if not lines:
+        return str(code)
+    *others, last = map(_safe, lines)
+    return "\n".join([*[f"{code}-{line}" for line in others], f"{code} {last}"]).rstrip()
 
 
 def _safe(text: str) -> str:

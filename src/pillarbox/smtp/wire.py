@@ -103,8 +103,9 @@ class Wire(asyncio.Protocol):
         Returns when all of it has left us: what comes next does not wait behind it.
         """
         for piece in pieces:
-            await self._has_room(seconds)
-            if self.early is not None:
+            if self._is_paused:
+                await self._has_room(seconds)
+            if self._replies or self.lost is not None:
                 return self.early
             self.transport.write(piece)
         if self.lost is None and self.transport.get_write_buffer_size():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pillarbox.base.clock import SystemClock
 from pillarbox.mail.outcome import Failed, Loss, Lost, Outcome
 from pillarbox.mail.reply import Reply
 from pillarbox.smtp import opening, session
-from pillarbox.smtp.dialogue import Options, beginning, left_half_way, transact
+from pillarbox.smtp.dialogue import Options, beginning, ends_session, left_half_way, transact
 from pillarbox.smtp.endpoint import Endpoint, TlsMode
 from pillarbox.smtp.replies import ReplyParser
 from pillarbox.smtp.session import open_session
@@ -99,13 +100,14 @@ def _play_everything(talk: Conversation, player: ListPlayer) -> dict[str, str]:
         if isinstance(mechanism, Failed):
             return {"opening": in_words(mechanism)}
     outcomes: dict[Any, Outcome] = {}
-    half_way = is_said = False
+    half_way, begun = False, None
     for left in reversed(range(talk.messages)):
-        behind = b""
+        following = None
         if talk.is_hurried and left:
-            behind = beginning(talk.envelope, talk.content, capabilities)
-        options = Options(reset_first=half_way, behind=lambda said=behind: said, is_said=is_said)
-        is_said = bool(behind)
+            following = beginning(talk.envelope, talk.content, capabilities)
+        behind = following.octets if following else b""
+        options = Options(reset_first=half_way, behind=lambda said=behind: said, begun=begun)
+        begun = following
         outcomes = player.play(transact(talk.envelope, talk.content, capabilities, options))
         half_way = left_half_way(outcomes)
     return _named(outcomes)
@@ -138,11 +140,10 @@ class ListPlayer:
             case Say(octets=octets, behind=behind):
                 self._expect(octets + behind)
                 return self._answer()
-            case Flight(is_said=True):
-                return self._answer()
-            case Flight(says=says):
-                self._expect(b"".join(say.octets for say in says))
-                return self._answer()
+            case Flight(says=says, is_said=is_said):
+                if not is_said:
+                    self._expect(b"".join(say.octets for say in says))
+                return list(self._answers(says))
             case Hear():
                 return self._answer()
             case Pour(pieces=pieces):
@@ -152,6 +153,12 @@ class ListPlayer:
             case HangUp():
                 self._lost = Lost(Loss.CLOSED, "we hung up")
         return None
+
+    def _answers(self, says: tuple[Say, ...]) -> Iterator[Reply | Lost]:
+        for say in says:
+            yield (answer := self._answer())
+            if ends_session(say.stage, answer):
+                return
 
     def _expect(self, octets: bytes) -> None:
         for line in octets.decode().split("\r\n")[:-1]:
