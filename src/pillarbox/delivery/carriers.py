@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pillarbox.base.clock import Clock
 from pillarbox.base.durable import sync
@@ -29,8 +29,7 @@ from pillarbox.smtp.session import Letter, MayStillSend, Session, open_session
 from pillarbox.smtp.transcript import Transcript
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(NamedTuple):
     """A message on its way. may_send is asked just before the relay can take it."""
 
     claim: Claim
@@ -42,8 +41,7 @@ Behind = Callable[[], Errand | None]
 """Asked with the end of one message: what the same carrier takes next, to begin it at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """What became of each forward path, and what was said about it, without secrets."""
 
     outcomes: Mapping[Address, Outcome]
@@ -201,12 +199,15 @@ class SmtpCarrier:
 
 def was_stale(carrier: Carrier, carried: Carried) -> bool:
     """A kept session that the relay had closed before our first word: nothing was tried."""
-    return carrier.transactions > 1 and all(
+    return carrier.transactions > 1 and all(map(_is_unheard, carried.outcomes.values()))
+
+
+def _is_unheard(outcome: Outcome) -> bool:
+    return (
         isinstance(outcome, Failed)
         and outcome.stage is Stage.MAIL
         and isinstance(outcome.answer, Lost)
         and outcome.answer.loss is Loss.CLOSED
-        for outcome in carried.outcomes.values()
     )
 
 

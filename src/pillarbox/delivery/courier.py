@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pillarbox.base import log, trace
 from pillarbox.base.errors import Invalid, NotFound, Unavailable, Unusable
@@ -27,6 +27,7 @@ from pillarbox.mail.content import Content
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Relayed, Stage
 from pillarbox.queue.message import Attempt, Claim, SessionFacts
 from pillarbox.queue.record import answer_of
+from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 
 _PUT_BACK = timedelta(seconds=1)  # until what could not be sent for our own sake is due again
@@ -120,7 +121,9 @@ class Courier:
             return
         facts = None if isinstance(carrier, Unopened) else carrier.facts
         judged = self._judged(claim, carried, relay, started_at)
-        await self._heed(relay, judged)
+        trouble = self._office.reputation.learn(relay, judged)
+        if trouble is not None or relay.rest is not None:
+            await self._heed(relay, trouble)
         self._record(_Ended(claim, relay, judged, carried.transcript, facts, started_at))
 
     async def _with_content(self, claim: Claim, relay: Relay) -> tuple[Carrier | Unopened, Carried]:
@@ -175,13 +178,12 @@ class Courier:
             for path in claim.envelope.forward_paths
         ]
 
-    async def _heed(self, relay: Relay, judged: Sequence[Judged]) -> None:
+    async def _heed(self, relay: Relay, trouble: Trouble | None) -> None:
         """Before anybody begins anything else: a relay with trouble rests, one that works may."""
         recording, registry = self._office.recording, self._office.equipment.registry
-        trouble = self._office.reputation.learn(relay, judged)
         if trouble is not None:
             await recording.until_stored(partial(registry.rest, trouble))
-        elif relay.rest is not None and self._office.reputation.proven_version == relay.version:
+        elif self._office.reputation.proven_version == relay.version:
             await recording.until_stored(partial(registry.resume, relay))
 
     async def _put_back(self, claim: Claim, error: Unavailable) -> None:
@@ -276,8 +278,7 @@ def interrupted(claim: Claim, error: BaseException) -> None:
     _log.error("delivery interrupted", **about, exc_info=error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
+class _Ended(NamedTuple):
     """What a transaction, or the try to begin one, came to."""
 
     claim: Claim

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from pillarbox.mail.outcome import Blame, Failed, Loss, Lost, Outcome, Stage
 from pillarbox.relays.classify import Suspends, Verdict, Where, classify
@@ -12,8 +13,7 @@ from pillarbox.relays.suspension import Trouble
 from pillarbox.relays.versions import Relay
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """An outcome with its blame settled, the advice for a person, and trouble for the relay."""
 
     outcome: Outcome

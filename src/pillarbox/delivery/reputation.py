@@ -25,8 +25,8 @@ class Reputation:
 
     def learn(self, relay: Relay, judged: Sequence[Judged]) -> Trouble | None:
         """What a transaction showed; the trouble for which the relay rests, if there is any."""
-        trouble = next((each.trouble for each in judged if each.trouble is not None), None)
-        trouble = trouble or self._silence(relay, judged)
+        troubles = [each.trouble for each in judged if each.trouble is not None]
+        trouble = troubles[0] if troubles else self._silence(relay, judged)
         if trouble is None and self._silent_ends == 0:
             self.proven_version = relay.version
         elif trouble is not None and trouble.complaint is None:

@@ -112,11 +112,11 @@ class Claim(NamedTuple):
     @property
     def tickets(self) -> tuple[tuple[str, int], ...]:
         """(delivery id, fence) of each."""
-        return tuple((delivery.id, delivery.fence) for delivery in self.deliveries)
+        return tuple([(delivery.id, delivery.fence) for delivery in self.deliveries])
 
     def is_dead_at(self, now: datetime) -> bool:
         """Whether the time of any of it is over: then it is not to be sent."""
-        return any(delivery.expires_at <= now for delivery in self.deliveries)
+        return min([delivery.expires_at for delivery in self.deliveries]) <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

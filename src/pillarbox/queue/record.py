@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import compress
 from typing import Any
 
@@ -27,7 +28,7 @@ from pillarbox.base.db.fenced import Fenced
 from pillarbox.base.db.rows import Rows, microseconds
 from pillarbox.journal import journal
 from pillarbox.journal.events import DeliveryReturned, DeliveryUncertain, Event
-from pillarbox.mail.outcome import Failed, Relayed, Unknown
+from pillarbox.mail.outcome import Failed, Outcome, Relayed, Unknown
 from pillarbox.mail.reply import Reply
 from pillarbox.queue.message import Attempt
 from pillarbox.queue.settle import Settlement, after_doubt, settle, words
@@ -104,7 +105,7 @@ def record(connection: Connection, ended: Sequence[Attempt]) -> list[bool]:
     is_ours = _SETTLE.run(connection, [_delivery_row(*pair) for pair in settled])
     if not all(is_ours):
         settled = list(compress(settled, is_ours))
-    _ATTEMPTS.store(connection, [_attempt_row(each) for each, _ in settled])
+    _ATTEMPTS.store(connection, [_attempt_row(*pair) for pair in settled])
     _tell_sessions(connection, [each for each, _ in settled])
     journal.write(connection, [(each.ended_at, made.event) for each, made in settled])
     return is_ours
@@ -191,7 +192,7 @@ def _delivery_row(attempt: Attempt, made: Settlement) -> tuple[Any, ...]:
         int(made.counts),
         delivery.in_doubt or made.state is DeliveryState.UNCERTAIN,
         microseconds(attempt.ended_at),
-        answer_of(attempt),
+        made.answer,
         attempt.advice,
         delivery.id,
         delivery.fence,
@@ -204,11 +205,10 @@ def _expiry(state: DeliveryState, due_at: datetime | None, expires_at: datetime)
     return None if is_settled else expires_at
 
 
-def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+def _attempt_row(attempt: Attempt, made: Settlement) -> tuple[Any, ...]:
     """For _ATTEMPTS."""
     outcome = attempt.outcome
-    reply = _reply(attempt)
-    enhanced = reply.enhanced if reply else None
+    reply = _reply(outcome)
     failed = outcome if isinstance(outcome, Failed) else None
     return (
         attempt.id,
@@ -224,20 +224,26 @@ def _attempt_row(attempt: Attempt) -> tuple[Any, ...]:
         failed.blame.value if failed else None,
         failed.permanent if failed else None,
         reply.code if reply else None,
-        str(enhanced) if enhanced else None,
-        answer_of(attempt),
+        _enhanced(reply.code, reply.lines[0].partition(" ")[0]) if reply and reply.lines else None,
+        made.answer,
         attempt.advice,
         attempt.transcript,
     )
 
 
-def _reply(attempt: Attempt) -> Reply | None:
-    match attempt.outcome:
-        case Relayed(reply=reply):
-            return reply
-        case Failed(answer=Reply() as reply):
-            return reply
+def _reply(outcome: Outcome) -> Reply | None:
+    if isinstance(outcome, Relayed):
+        return outcome.reply
+    if isinstance(outcome, Failed) and isinstance(outcome.answer, Reply):
+        return outcome.answer
     return None
+
+
+@lru_cache(maxsize=256)
+def _enhanced(code: int, status: str) -> str | None:
+    """The status that a reply begins with, if it is one. There are few, and each comes often."""
+    enhanced = Reply(code, (status,)).enhanced
+    return str(enhanced) if enhanced else None
 
 
 def answer_of(attempt: Attempt) -> str:

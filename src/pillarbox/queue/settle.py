@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pillarbox.journal.events import (
     DeliveryDeferred,
@@ -25,14 +25,18 @@ _TURNS = tuple(timedelta(seconds=each) for each in (0, 60, 300, 600, 1200))
 """Longer than the relay rests meanwhile: see relays/suspension.py."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The delivery's next state, when it is due again (None: not by itself), and what to tell."""
+class Settlement(NamedTuple):
+    """
+    The delivery's next state, when it is due again (None: not by itself), and what to tell.
+
+    answer is what was said at the end of the attempt, or why nothing was.
+    """
 
     state: DeliveryState
     due_at: datetime | None
     counts: bool  # whether the attempt is one of those the schedule counts
     event: Event
+    answer: str
 
 
 def settle(attempt: Attempt) -> Settlement:
@@ -45,17 +49,20 @@ def settle(attempt: Attempt) -> Settlement:
     """
     match attempt.outcome:
         case Relayed(reply=reply):
-            event = DeliveryRelayed(**_about(attempt), answer=str(reply))
-            return Settlement(DeliveryState.RELAYED, None, counts=True, event=event)
+            said = str(reply)
+            event = DeliveryRelayed(**_about(attempt), answer=said)
+            return Settlement(DeliveryState.RELAYED, None, counts=True, event=event, answer=said)
         case Unknown(cause=cause):
             return _in_doubt(attempt, cause)
         case Failed(blame=Blame.RELAY, answer=answer, stage=stage):
-            event_ = DeliveryReturned(**_about(attempt), answer=words(answer))
+            said = words(answer)
+            event_ = DeliveryReturned(**_about(attempt), answer=said)
             due_at = _next_turn(attempt, stage)
-            return Settlement(DeliveryState.QUEUED, due_at, counts=False, event=event_)
+            return Settlement(DeliveryState.QUEUED, due_at, counts=False, event=event_, answer=said)
         case Failed(permanent=True, answer=answer, blame=blame):
-            failed = DeliveryFailed(**_about(attempt), answer=words(answer), blame=blame.value)
-            return Settlement(DeliveryState.FAILED, None, counts=True, event=failed)
+            said = words(answer)
+            failed = DeliveryFailed(**_about(attempt), answer=said, blame=blame.value)
+            return Settlement(DeliveryState.FAILED, None, counts=True, event=failed, answer=said)
         case Failed(answer=answer):
             return _again(attempt, words(answer))
 
@@ -89,11 +96,11 @@ def _again(attempt: Attempt, answer: str) -> Settlement:
     )
     if due_at >= attempt.delivery.expires_at:
         event = DeliveryExpired(**_about(attempt), answer=answer)
-        return Settlement(DeliveryState.EXPIRED, None, counts=True, event=event)
+        return Settlement(DeliveryState.EXPIRED, None, counts=True, event=event, answer=answer)
     deferred = DeliveryDeferred(
         **_about(attempt), answer=answer, next_attempt_at=due_at.isoformat()
     )
-    return Settlement(DeliveryState.DEFERRED, due_at, counts=True, event=deferred)
+    return Settlement(DeliveryState.DEFERRED, due_at, counts=True, event=deferred, answer=answer)
 
 
 def _in_doubt(attempt: Attempt, cause: str) -> Settlement:
@@ -103,7 +110,7 @@ def _in_doubt(attempt: Attempt, cause: str) -> Settlement:
         answer=cause,
         next_attempt_at=due_at.isoformat() if due_at else None,
     )
-    return Settlement(DeliveryState.UNCERTAIN, due_at, counts=True, event=event)
+    return Settlement(DeliveryState.UNCERTAIN, due_at, counts=True, event=event, answer=cause)
 
 
 def _about(attempt: Attempt) -> dict[str, str]:
