@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -29,7 +28,7 @@ async def relayed(queue: Queue, clock: HandClock, count: int, octets: int) -> No
     for _ in range(count):
         sent = parcel(clock.now(), content=content)
         key = Idempotency("key:1", sent.id, "0" * 64)
-        await queue.enqueue(replace(sent, idempotency=key))
+        await queue.enqueue(sent._replace(idempotency=key))
     for claim in await queue.claim(RELAY, count):
         await queue.record(attempt(claim, OK, clock.now()))
 
