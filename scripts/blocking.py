@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CLIENT = ROOT / "src/pillarbox/client"
 TARGET = CLIENT / "blocking.py"
-MODULES = ("calls", "relay_calls")
+MODULES = ("calls", "relay_calls", "tenant_calls")
 
 HEADING = '''"""
 The Python API without async: each call of client.py and *calls.py, on a private event loop.
@@ -109,7 +109,7 @@ def imports(*modules: ast.Module) -> str:
     lines = {ast.unparse(node) for module in modules for node in module.body if is_import(node)}
     own = {
         "from collections.abc import Iterator",
-        "from pillarbox.client import calls, relay_calls",
+        "from pillarbox.client import calls, relay_calls, tenant_calls",
         "from pillarbox.client.client import Pillarbox",
         "from pillarbox.client.connection import Connection, not_there",
         "from pillarbox.client.portal import Portal",

@@ -19,7 +19,9 @@ from sqlalchemy import Connection
 
 from pillarbox.accept.accept import Acceptance
 from pillarbox.accept.capacity import Capacity
+from pillarbox.accept.scopes import Scopes
 from pillarbox.access.keys import Keys
+from pillarbox.access.tenants import Tenants
 from pillarbox.base import home, log, runfile
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config, Listen
@@ -88,6 +90,8 @@ async def open_app(
         clock, bell, ids = database.clock, database.bell, Ids(database.clock)
         queue = Queue(database, clock, bell)
         registry, keys, senders = await _loaded(database, keyring, ids)
+        tenants = Tenants(database, clock, ids)
+        await tenants.load()
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
         sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
         consents = _consents(config, database, keyring, registry, ids)
@@ -98,6 +102,7 @@ async def open_app(
         supervisor = Supervisor(equipment, bell)
         acceptance = Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock))
         acceptance.sign_by(senders.signers)
+        acceptance.keep_apart(Scopes(registry, tenants.get))
         operator_token = token()
         desk = Desk(
             config=config,
@@ -106,6 +111,7 @@ async def open_app(
             queue=queue,
             registry=registry,
             keys=keys,
+            tenants=tenants,
             senders=senders,
             acceptance=acceptance,
             diagnosis=Diagnosis(registry, clock, Surroundings(ehlo_name=ehlo_name), tokens),
@@ -115,7 +121,7 @@ async def open_app(
             sessions=equipment.sessions,
         )
         if database.is_shared:
-            await stack.enter_async_context(_following(database, registry, keys, senders))
+            await stack.enter_async_context(_following(desk))
         if deliver:
             beside = _beside_mail(config, database, queue, desk)
             carrying = _delivering(supervisor, beside, drain_seconds, not database.is_shared)
@@ -245,18 +251,17 @@ async def _stop_on_failure(app: App, stopping: asyncio.Event) -> str:
 
 
 @asynccontextmanager
-async def _following(
-    database: Database, registry: Registry, keys: Keys, senders: SenderDomains
-) -> AsyncIterator[None]:
+async def _following(desk: Desk) -> AsyncIterator[None]:
     """Notice what other processes change: at once, or a little later."""
 
     async def follow() -> None:
         while True:
-            await database.changes.wait(_LOOK_SECONDS)
+            await desk.database.changes.wait(_LOOK_SECONDS)
             with contextlib.suppress(Unavailable):
-                await registry.refresh()
-                await keys.refresh()
-                await senders.load()
+                await desk.registry.refresh()
+                await desk.keys.refresh()
+                await desk.tenants.load()
+                await desk.senders.load()
 
     async with _beside(follow(), "following other processes"):
         yield

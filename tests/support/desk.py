@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from pillarbox.accept.accept import Acceptance
 from pillarbox.access.keys import Keys
 from pillarbox.access.principal import OPERATOR
+from pillarbox.access.tenants import Tenants
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.base.db.bell import Bell
@@ -88,6 +89,7 @@ async def open_counter(
         registry = Registry(database, keyring, clock, ids)
         access_tokens = AccessTokens(registry, Tokens(database, keyring, clock, ids), clock)
         keys = Keys(database, clock, ids)
+        tenants = Tenants(database, clock, ids)
         await registry.load()
         await keys.load()
         senders = SenderDomains(database, keyring, clock, ids)
@@ -99,6 +101,7 @@ async def open_counter(
             queue=queue,
             registry=registry,
             keys=keys,
+            tenants=tenants,
             senders=senders,
             acceptance=Acceptance(queue, registry, clock, ids),
             diagnosis=Diagnosis(registry, clock, around, access_tokens),
@@ -117,6 +120,7 @@ async def open_counter(
             is_ready=lambda: is_ready[0],
         )
         desk.acceptance.sign_by(senders.signers)
+        desk.acceptance.keep_apart(desk.scopes)
         app = build(desk)
         _, key = await keys.create("tests", OPERATOR)
         async with client_of(app) as client:

@@ -13,6 +13,7 @@ from pillarbox.accept.capacity import Capacity
 from pillarbox.accept.prepare import parcel_of
 from pillarbox.accept.resend import Original, Resend, again
 from pillarbox.accept.rules import Checked, send_at_problems
+from pillarbox.accept.scopes import Scopes, nobody
 from pillarbox.accept.submission import Submission
 from pillarbox.base.clock import Clock
 from pillarbox.base.errors import PillarboxError, Rejected, Unavailable
@@ -47,10 +48,15 @@ class Acceptance:
         self._clock = clock
         self._ids = ids
         self._signers: Signers = _nobody
+        self._scopes = Scopes(registry, nobody)
 
     def sign_by(self, signers: Signers) -> None:
         """Sign what is accepted from now on, by whoever signs for the domain in From."""
         self._signers = signers
+
+    def keep_apart(self, scopes: Scopes) -> None:
+        """Hold tenants to their policies from now on; until then their mail is refused."""
+        self._scopes = scopes
 
     async def shortage(self) -> Unavailable | None:
         """Why nothing new can be taken now, or None. To ask before a large body is read."""
@@ -65,7 +71,10 @@ class Acceptance:
         more can be taken, Unavailable when it could not be stored. Nothing is stored then.
         """
         now = self._clock.now()
-        checked = Checked(submission, self._registry, now)
+        try:
+            checked = self._checked(submission, now)
+        except Rejected as nowhere:
+            return await self._earlier_receipt(submission, nowhere)
         if checked.problems:
             return await self._earlier_receipt(submission, Rejected(checked.problems))
         if shortage := await self._capacity.shortage():
@@ -77,7 +86,7 @@ class Acceptance:
     def preview(self, submission: Submission) -> bytes:
         """The octets that would be sent; nothing is stored. Raises as `accept` does."""
         now = self._clock.now()
-        checked = Checked(submission, self._registry, now)
+        checked = self._checked(submission, now)
         return self._signed(parcel_of(submission, checked, now, self._ids)).content.octets
 
     async def resend(self, wish: Resend) -> Receipt:
@@ -93,9 +102,8 @@ class Acceptance:
                 return receipt
         message = await self._queue.message(wish.message_id)
         octets = await self._queue.content_of(message.id)
-        parcel = again(
-            Original(message, octets, self._registry), wish, self._clock.now(), self._ids
-        )
+        roster = self._scopes.roster(message.tenant)
+        parcel = again(Original(message, octets, roster), wish, self._clock.now(), self._ids)
         if shortage := await self._capacity.shortage():
             raise shortage
         return await self._store(self._signed(parcel))
@@ -111,10 +119,18 @@ class Acceptance:
             raise Rejected(problems)
         return await self._queue.reschedule(message_id, principal, send_at)
 
+    def _checked(self, submission: Submission, now: datetime) -> Checked:
+        """Raises Rejected for a tenant whose mail may go nowhere."""
+        tenant = submission.principal.tenant
+        checked = Checked(submission, self._scopes.roster(tenant), now)
+        if tenant is not None:
+            checked.problems += self._scopes.sender_problems(tenant, submission.draft)
+        return checked
+
     def _signed(self, parcel: Parcel) -> Parcel:
         """Under the signatures of its author's domain. The octets are fixed after that."""
         signers = self._signers(_domain(parcel.from_header))
-        if not signers:
+        if not signers or not self._scopes.may_be_signed(parcel):
             return parcel
         return parcel._replace(content=signed(parcel.content, signers, parcel.accepted_at))
 

@@ -64,6 +64,7 @@ def parcel_of(submission: Submission, checked: Checked, now: datetime, ids: Ids)
         delivery_ids=_delivery_ids(envelope, now, ids),
         idempotency=submission.idempotency,
         destinations=places,
+        tenant=submission.principal.tenant,
     )
 
 

@@ -78,6 +78,7 @@ def again(original: Original, wish: Resend, now: datetime, ids: Ids) -> Parcel:
         idempotency=wish.idempotency,
         resent_from=message.id,
         destinations=tuple(way.place for way in ways),
+        tenant=message.tenant,
     )
 
 

@@ -32,7 +32,11 @@ api_keys = Table(
     Column("digest", String(64), nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    Column("tenant", String(40)),  # the id of the tenant it acts for; NULL is the system
 )
+
+Known = dict[str, tuple[str, str | None]]
+"""Key id → (digest, tenant)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Key:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    tenant: str | None = None
 
 
 class Keys:
@@ -52,7 +57,7 @@ class Keys:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._digests: dict[str, str] = {}
+        self._digests: Known = {}
 
     async def load(self) -> None:
         """Read the keys that are in force."""
@@ -65,23 +70,29 @@ class Keys:
         if self._digests is before:
             self._digests = found
 
-    async def create(self, name: str, principal: Principal) -> tuple[Key, str]:
-        """A new key and its text, for whoever asked and nobody else. Raises Invalid."""
+    async def create(
+        self, name: str, principal: Principal, *, tenant: str | None = None
+    ) -> tuple[Key, str]:
+        """
+        A new key and its text, for whoever asked and nobody else. Raises Invalid.
+
+        tenant is the id of the tenant whose mail the key is for; it never changes.
+        """
         name = name.strip()
         if not name or len(name) > MAX_NAME or not name.isprintable():
             raise Invalid(f"a key's name is 1 to {MAX_NAME} printable characters", field="name")
-        key = Key(self._ids.new("key"), name, self._clock.now(), None)
+        key = Key(self._ids.new("key"), name, self._clock.now(), None, tenant)
         text = f"pb_{key.id.removeprefix('key_')}_{token()}"
         digest = _digest(text)
 
         def store(connection: Connection) -> None:
-            row = {"id": key.id, "name": name, "digest": digest, "created_at": key.created_at}
-            connection.execute(insert(api_keys), row)
+            row = {"id": key.id, "name": name, "digest": digest, "tenant": tenant}
+            connection.execute(insert(api_keys), row | {"created_at": key.created_at})
             event = KeyCreated(principal=str(principal), key=key.id)
             journal.write(connection, [(key.created_at, event)])
 
         await self._database.write(store)
-        self._digests = self._digests | {key.id: digest}
+        self._digests = self._digests | {key.id: (digest, tenant)}
         return key, text
 
     async def revoke(self, key_id: str, principal: Principal) -> Key:
@@ -116,23 +127,31 @@ class Keys:
     def authenticate(self, text: str) -> Principal:
         """Whose key this is. Raises Unauthenticated, the same way for every wrong key."""
         key_id = f"key_{text.split('_')[1]}" if text.count("_") >= 2 else ""
-        stored = self._digests.get(key_id, "")
+        stored, tenant = self._digests.get(key_id, ("", None))
         if not hmac.compare_digest(stored, _digest(text)):
             raise Unauthenticated("this key is not known, or was revoked")
-        return Principal(PrincipalKind.KEY, key_id)
+        return Principal(PrincipalKind.KEY, key_id, tenant)
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
-def _digests(connection: Connection) -> dict[str, str]:
+def keys_of_tenant(connection: Connection, tenant: str) -> list[str]:
+    """The ids of its keys that are in force."""
     columns = api_keys.c
-    query = select(columns.id, columns.digest).where(columns.revoked_at.is_(None))
-    return {row.id: row.digest for row in connection.execute(query)}
+    query = select(columns.id).where(columns.tenant == tenant, columns.revoked_at.is_(None))
+    return list(connection.scalars(query.order_by(columns.id)))
+
+
+def _digests(connection: Connection) -> Known:
+    columns = api_keys.c
+    query = select(columns.id, columns.digest, columns.tenant)
+    rows = connection.execute(query.where(columns.revoked_at.is_(None)))
+    return {row.id: (row.digest, row.tenant) for row in rows}
 
 
 def _all(connection: Connection) -> list[Key]:
     columns = api_keys.c
-    query = select(columns.id, columns.name, columns.created_at, columns.revoked_at)
+    query = select(columns.id, columns.name, columns.created_at, columns.revoked_at, columns.tenant)
     return [Key(*row) for row in connection.execute(query.order_by(columns.id.desc()))]

@@ -16,10 +16,15 @@ class PrincipalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A program or person, as journal entries name it."""
+    """
+    A program or person, as journal entries name it.
+
+    tenant is the id of the tenant that it acts for; None is the system, which may do everything.
+    """
 
     kind: PrincipalKind
     id: str
+    tenant: str | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"

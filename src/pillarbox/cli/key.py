@@ -13,15 +13,18 @@ app = group("key", "Keys for the API.")
 
 
 @app.command
-def create(*, name: str, everywhere: Everywhere = NOTHING) -> None:
+def create(*, name: str, tenant: str | None = None, everywhere: Everywhere = NOTHING) -> None:
     """Make a key and show it, this once.
 
     Parameters
     ----------
     name
         What it is for, so that you know it again.
+    tenant
+        The tenant that it acts for: it sends, and looks at that tenant's mail only. Without
+        one, the key may do everything.
     """
-    key = ask(everywhere, lambda box: box.keys.create(name), home=Home.MADE)
+    key = ask(everywhere, lambda box: box.keys.create(name, tenant=tenant), home=Home.MADE)
     if everywhere.json:
         return print_json({"id": key.id, "name": key.name, "key": key.key})
     print(key.key)
@@ -45,12 +48,13 @@ def list_(*, everywhere: Everywhere = NOTHING) -> None:
         (
             each.id,
             each.name,
+            each.tenant or "system",
             local(each.created_at),
             f"revoked {local(each.revoked_at)}" if each.revoked_at else "",
         )
         for each in page
     ]
-    return console().print(listing(("Key", "Name", "Made", ""), rows))
+    return console().print(listing(("Key", "Name", "Of", "Made", ""), rows))
 
 
 @app.command

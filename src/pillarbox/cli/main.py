@@ -30,6 +30,7 @@ COMMANDS = {
     "events": "What happened: list, follow.",
     "domain": "Domains that mail is signed for: add, list, show, check, rotate, remove.",
     "key": "Keys for the API: create, list, revoke.",
+    "tenant": "Organisations that share this pillarbox: add, list, show, set, remove.",
     "doctor": "Look the installation over.",
     "backup": "Copy the database to a file, while everything goes on.",
     "restore": "Put a backup in place. What waits in it is held.",

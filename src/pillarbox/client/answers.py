@@ -329,6 +329,19 @@ class Key:
     key: str | None = field(default=None, repr=False)
     created_at: datetime | None = _moment()
     revoked_at: datetime | None = _moment()
+    tenant: str | None = None
+    json: Json = _told()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """An organisation on a shared installation, and what it may use of the system's."""
+
+    id: str = ""
+    name: str = ""
+    system_relays: str = ""
+    senders: tuple[str, ...] = ()
+    created_at: datetime | None = _moment()
     json: Json = _told()
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.base.errors import PillarboxError
-from pillarbox.client import calls, relay_calls
+from pillarbox.client import calls, relay_calls, tenant_calls
 from pillarbox.client.answers import (
     Certificates,
     Event,
@@ -26,6 +26,7 @@ from pillarbox.client.answers import (
     RelayVersion,
     Report,
     RouteList,
+    Tenant,
 )
 from pillarbox.client.client import Pillarbox
 from pillarbox.client.connection import not_there
@@ -198,9 +199,12 @@ class BlockingKeys:
         self._portal = portal
         self._keys = keys
 
-    def create(self, name: str) -> Key:
-        """A new key. Its text is in this answer and never again."""
-        return self._portal.run(self._keys.create(name))
+    def create(self, name: str, *, tenant: str | None = None) -> Key:
+        """
+        A new key, for the system or for this tenant (name or id). Its text is in this answer
+        and never again.
+        """
+        return self._portal.run(self._keys.create(name, tenant=tenant))
 
     def list(self) -> Page[Key]:
         """All keys, revoked ones too."""
@@ -363,6 +367,51 @@ class BlockingRelays:
         return self._portal.run(self._relays.test_message(relay, to))
 
 
+class BlockingTenants:
+    """Organisations on one installation, each with its own keys and its own mail."""
+
+    def __init__(self, portal: Portal, tenants: tenant_calls.Tenants) -> None:
+        self._portal = portal
+        self._tenants = tenants
+
+    def add(
+        self, name: str, *, system_relays: str | None = None, senders: Sequence[str] | None = None
+    ) -> Tenant:
+        """
+        A new tenant. system_relays is allowed or forbidden; senders are addresses and domains.
+
+        Raises Rejected, Conflict.
+        """
+        return self._portal.run(
+            self._tenants.add(name, system_relays=system_relays, senders=senders)
+        )
+
+    def list(self) -> Page[Tenant]:
+        """All of them, by name."""
+        return self._portal.run(self._tenants.list())
+
+    def get(self, tenant: str) -> Tenant:
+        """One, by name or id. Raises NotFound."""
+        return self._portal.run(self._tenants.get(tenant))
+
+    def set(
+        self,
+        tenant: str,
+        *,
+        name: str | None = None,
+        system_relays: str | None = None,
+        senders: Sequence[str] | None = None,
+    ) -> Tenant:
+        """Change what is given. Raises NotFound, Rejected, Conflict."""
+        return self._portal.run(
+            self._tenants.set(tenant, name=name, system_relays=system_relays, senders=senders)
+        )
+
+    def remove(self, tenant: str) -> None:
+        """Raises NotFound, and Conflict while it has keys. Its mail is carried."""
+        return self._portal.run(self._tenants.remove(tenant))
+
+
 class BlockingPillarbox:
     """
     A pillar box to drop mail in, as a context manager. See Pillarbox for what `where` may be.
@@ -400,6 +449,7 @@ class BlockingPillarbox:
         self.restored = BlockingRestored(self._portal, self._box.restored)
         self.providers = BlockingProviders(self._portal, self._box.providers)
         self.relays = BlockingRelays(self._portal, self._box.relays)
+        self.tenants = BlockingTenants(self._portal, self._box.tenants)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -224,9 +224,13 @@ class Domains(Calls):
 class Keys(Calls):
     """Keys for the API."""
 
-    async def create(self, name: str) -> Key:
-        """A new key. Its text is in this answer and never again."""
-        return read(Key, await self._json(Call("POST", "/v1/keys", body={"name": name})))
+    async def create(self, name: str, *, tenant: str | None = None) -> Key:
+        """
+        A new key, for the system or for this tenant (name or id). Its text is in this answer
+        and never again.
+        """
+        body = {"name": name} if tenant is None else {"name": name, "tenant": tenant}
+        return read(Key, await self._json(Call("POST", "/v1/keys", body=body)))
 
     async def list(self) -> Page[Key]:
         """All keys, revoked ones too."""

@@ -33,6 +33,7 @@ from pillarbox.client.fields import MessageFields
 from pillarbox.client.following import follow
 from pillarbox.client.portal import T
 from pillarbox.client.relay_calls import Relays
+from pillarbox.client.tenant_calls import Tenants
 
 if TYPE_CHECKING:  # whoever talks to a server needs no database library
     from sqlalchemy import Connection as SqlConnection
@@ -79,6 +80,7 @@ class Pillarbox:
         self.routes = Routes(connection)
         self.domains = Domains(connection)
         self.keys = Keys(connection)
+        self.tenants = Tenants(connection)
         self.journal = Journal(connection)
         self.providers = Providers(connection)
         self.restored = Restored(connection)

@@ -344,6 +344,37 @@ class KeyRevoked(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantAdded(Event):
+    """A tenant was made. It can do nothing until it has a key."""
+
+    name: ClassVar[str] = "tenant.added"
+
+    tenant_id: str
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantChanged(Event):
+    """A tenant's name or policy changed; what it sends from now on goes by the new one."""
+
+    name: ClassVar[str] = "tenant.changed"
+
+    tenant_id: str
+    tenant: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRemoved(Event):
+    """A tenant was removed. The mail that it had handed over is carried on."""
+
+    name: ClassVar[str] = "tenant.removed"
+
+    tenant_id: str
+    tenant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseRestored(Event):
     """A backup was put in place. What waited in it is held; ids of events leap ahead."""
 

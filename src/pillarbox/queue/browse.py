@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -26,6 +26,7 @@ class Page:
     state: DeliveryState | None = None
     relay_id: str | None = None
     recipient: str | None = None
+    tenant: str | None = None  # whose, by id; None: of everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,14 @@ class History:
     sessions: tuple[PastSession, ...]
     resent_as: tuple[str, ...] = ()
 
+    def in_confidence(self) -> History:
+        """
+        Without what was said on the way and to whom: sessions carry mail of many senders, and
+        the host, the login and the extensions of a relay are its owner's business.
+        """
+        tried = tuple(replace(each, transcript="", session_id=None) for each in self.attempts)
+        return replace(self, attempts=tried, sessions=())
+
 
 def message(connection: Connection, message_id: str) -> Message:
     """Raises NotFound."""
@@ -84,6 +93,12 @@ def message(connection: Connection, message_id: str) -> Message:
     if not found:
         raise NotFound(f"there is no message {message_id}")
     return found[0]
+
+
+def check_owner(connection: Connection, message_id: str, tenant: str) -> None:
+    """Raises NotFound for a message of somebody else, as for one that there is not."""
+    if connection.scalar(select(messages.c.tenant).where(messages.c.id == message_id)) != tenant:
+        raise NotFound(f"there is no message {message_id}")
 
 
 def list_messages(connection: Connection, page: Page) -> tuple[list[Message], bool]:
@@ -147,6 +162,8 @@ def _filtered(query: Select[Any], page: Page) -> Select[Any]:
         query = query.where(matching.where(deliveries.c.state == page.state.value))
     if page.recipient is not None:
         query = query.where(matching.where(deliveries.c.forward_path == page.recipient))
+    if page.tenant is not None:
+        query = query.where(messages.c.tenant == page.tenant)
     if page.relay_id is not None:
         query = query.where(messages.c.relay_id == page.relay_id)
     return query
@@ -180,6 +197,7 @@ def _message(row: Row[Any], paths: tuple[Delivery, ...]) -> Message:
         metadata=row.metadata,
         deliveries=paths,
         resent_from=row.resent_from,
+        tenant=row.tenant,
     )
 
 

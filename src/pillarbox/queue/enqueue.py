@@ -42,6 +42,7 @@ _MESSAGES = Rows(
     "tags",
     "metadata",
     "resent_from",
+    "tenant",
 )
 _DELIVERIES = Rows(
     deliveries,
@@ -187,13 +188,14 @@ def _message_row(parcel: Parcel) -> tuple[Any, ...]:
         as_json(parcel.tags) if parcel.tags else "[]",
         as_json(parcel.metadata) if parcel.metadata else "{}",
         parcel.resent_from,
+        parcel.tenant,
     )
 
 
 def _delivery_rows(parcel: Parcel, lease_until: datetime | None) -> Iterator[tuple[Any, ...]]:
     """For _DELIVERIES: as it waits, or as a claim leaves it."""
     state, priority = parcel.first_state.value, parcel.stream.priority
-    lane = lane_of(parcel.principal)
+    lane = lane_of(parcel.tenant or parcel.principal)
     accepted_at, expires_at = microseconds(parcel.accepted_at), microseconds(parcel.expires_at)
     due_at = microseconds(parcel.send_at) if parcel.is_scheduled else accepted_at
     fence, leased_until = 0, microseconds(lease_until)

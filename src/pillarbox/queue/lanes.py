@@ -1,9 +1,9 @@
 """
 Lanes: whoever sends has one, and lanes are served in turn. One sender's million delays nobody.
 
-A lane is a small number made of the principal, kept with each delivery and part of the index
-of what is due. To find the lanes that have something due, a claim jumps from one to the next
-in that index: it costs a look for each lane, however much waits in it.
+A lane is a small number made of the principal, or of its tenant, kept with each delivery and
+part of the index of what is due. To find the lanes that have something due, a claim jumps from
+one to the next in that index: it costs a look for each lane, however much waits in it.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _NOBODY = -1  # before every lane
 
 
 @lru_cache(maxsize=4096)
-def lane_of(principal: str) -> int:
-    """The same number in every process; two principals may share one by chance, 1 in 2^31."""
-    return zlib.crc32(principal.encode()) & 0x7FFF_FFFF
+def lane_of(sender: str) -> int:
+    """The same number in every process; two senders may share one by chance, 1 in 2^31."""
+    return zlib.crc32(sender.encode()) & 0x7FFF_FFFF
 
 
 class Turns:

@@ -54,6 +54,7 @@ class Parcel(NamedTuple):
     metadata: Mapping[str, str] = _NONE
     idempotency: Idempotency | None = None
     resent_from: str | None = None  # id of the message that this one repeats
+    tenant: str | None = None  # whose it is, by id; None is the system's
     destinations: tuple[Destination, ...] = ()  # of each delivery; none: relay_id for all
 
     def destination(self, number: int) -> Destination:
@@ -189,6 +190,7 @@ class Message:
     metadata: dict[str, str]
     deliveries: tuple[Delivery, ...]
     resent_from: str | None = None
+    tenant: str | None = None
 
     @property
     def state(self) -> DeliveryState:
@@ -237,6 +239,7 @@ def as_stored(parcel: Parcel) -> Message:
         tags=parcel.tags,
         metadata=dict(parcel.metadata),
         resent_from=parcel.resent_from,
+        tenant=parcel.tenant,
         deliveries=tuple(
             Delivery(
                 id=delivery_id,

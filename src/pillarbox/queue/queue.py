@@ -176,6 +176,12 @@ class Queue:
         """Raises NotFound."""
         return await self._database.read(lambda connection: browse.message(connection, message_id))
 
+    async def check_owner(self, message_id: str, tenant: str) -> None:
+        """Raises NotFound for a message of somebody else, as for one that there is not."""
+        await self._database.read(
+            lambda connection: browse.check_owner(connection, message_id, tenant)
+        )
+
     async def messages(self, page: browse.Page) -> tuple[list[Message], bool]:
         """A page, newest first, and whether there is more."""
         return await self._database.read(lambda connection: browse.list_messages(connection, page))

@@ -45,6 +45,7 @@ messages = Table(
     Column("tags", JSON, nullable=False),
     Column("metadata", JSON, nullable=False),
     Column("resent_from", String(40)),  # the message that this one repeats
+    Column("tenant", String(40)),  # whose it is; NULL is the system's
 )
 
 contents = Table(
@@ -129,6 +130,7 @@ _due = deliveries.c.due_at.is_not(None)
 _leased = deliveries.c.lease_until.is_not(None)
 _expiring = deliveries.c.expires_at.is_not(None)
 _resent = messages.c.resent_from.is_not(None)
+_of_tenant = messages.c.tenant.is_not(None)
 
 Index(
     "deliveries_due",
@@ -173,4 +175,11 @@ Index(
     messages.c.resent_from,
     sqlite_where=_resent,
     postgresql_where=_resent,
+)
+Index(
+    "messages_by_tenant",
+    messages.c.tenant,
+    messages.c.id,
+    sqlite_where=_of_tenant,
+    postgresql_where=_of_tenant,
 )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from pillarbox.base.errors import NotFound, Unusable
+from pillarbox.base.errors import Invalid, NotFound, Rejected, Unusable
 from pillarbox.relays.routing import Routes, last_routes
 from pillarbox.relays.versions import Relay, all_relays
 
@@ -55,6 +55,35 @@ class Roster:
     def default(self) -> Relay:
         """The relay of mail that names none."""
         return next(relay for relay in self._known.values() if relay.is_default)
+
+
+class TenantRoster(Roster):
+    """
+    The relays that mail of one tenant may go by: of the system's the default one, or none.
+
+    The routes are the system's plan for its own mail and do not count here.
+    """
+
+    def __init__(self, whole: Roster, tenant: str, *, uses_system: bool) -> None:
+        """tenant is its name, for messages to people."""
+        default = whole.default()
+        super().__init__({default.id: default} if uses_system else {}, _Fixed(Routes()))
+        self._tenant = tenant
+
+    def default(self) -> Relay:
+        """The relay of mail that names none. Raises Rejected when there is nothing to use."""
+        for relay in self._known.values():
+            return relay
+        raise Rejected(
+            [
+                Invalid(
+                    f"the tenant “{self._tenant}” may not use the system's relay. Nothing was"
+                    " taken in. The operator can allow it: pillarbox tenant set"
+                    f" {self._tenant!r} --system-relays allowed",
+                    field="relay",
+                )
+            ]
+        )
 
 
 class _Fixed:

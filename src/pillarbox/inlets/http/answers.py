@@ -156,6 +156,7 @@ def show_story(
         **brief,
         "inlet": message.inlet,
         "principal": message.principal,
+        "tenant": message.tenant,
         "reverse_path": message.reverse_path,
         "message_id": message.message_id_header,
         "size": message.size,
@@ -316,4 +317,5 @@ def show_key(key: Key) -> KeyShown:
         "name": key.name,
         "created_at": moment(key.created_at),
         "revoked_at": _maybe(key.revoked_at),
+        "tenant": key.tenant,
     }

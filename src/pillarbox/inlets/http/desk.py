@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pillarbox.accept.accept import Acceptance
+from pillarbox.accept.scopes import Scopes
 from pillarbox.access.keys import Keys
 from pillarbox.access.rate import Rate
+from pillarbox.access.tenants import Tenants
 from pillarbox.base.clock import Clock
 from pillarbox.base.config import Config
 from pillarbox.base.db.database import Database
@@ -36,6 +38,7 @@ class Desk:
     queue: Queue
     registry: Registry
     keys: Keys
+    tenants: Tenants
     senders: SenderDomains
     acceptance: Acceptance
     diagnosis: Diagnosis
@@ -44,6 +47,11 @@ class Desk:
     operator_token: Secret
     is_ready: Callable[[], bool]
     sessions: SessionTally = field(default_factory=SessionTally)
+
+    @cached_property
+    def scopes(self) -> Scopes:
+        """Which relays whose mail may go by."""
+        return Scopes(self.registry, self.tenants.get)
 
     @cached_property
     def depth(self) -> Depth:

@@ -27,6 +27,7 @@ from pillarbox.inlets.http.body import KEPT
 from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.login import Headers, is_from_this_machine, principal
 from pillarbox.inlets.http.problems import Busy, Misdirected, respond, respond_plain
+from pillarbox.inlets.http.reach import check_reach
 from pillarbox.relays.connecting import CALLBACK_PATH
 
 MAX_ACTIVE = 256  # requests being answered at one moment
@@ -106,7 +107,7 @@ class Gate:
 
         self._active += 1
         try:
-            self._admit(scope)
+            await self._admit(scope)
             await self._pass_on(scope, receive, answer)
         except PillarboxError as error:
             await respond(request_id, error)(scope, receive, answer)
@@ -134,17 +135,18 @@ class Gate:
             span.set("status", response.status_code)
         await response(scope, receive, answer)
 
-    def _admit(self, scope: Scope) -> None:
-        """Raises Unauthenticated, Misdirected, NotFound or Busy."""
+    async def _admit(self, scope: Scope) -> None:
+        """Raises Unauthenticated, Denied, Misdirected, NotFound or Busy."""
         path, headers = scope["path"], scope["headers"]
         if path in OPEN or path.startswith(_OPEN_FOLDER):
             return
         if path.startswith(_API):
-            scope["principal"] = self._admit_to_api(headers)
+            who = scope["principal"] = self._admit_to_api(headers)
+            await check_reach(self._desk, who, scope["method"], path)
             return
         self._check_active()
         if not is_from_this_machine(scope["client"], headers):
-            self._admit_from_elsewhere(scope)
+            await self._admit_from_elsewhere(scope)
         elif path != _METRICS and not self._desk.config.is_for_this_machine:
             raise NotFound(
                 "The console is closed while PILLARBOX_BASE_URL names another machine: a proxy "
@@ -159,10 +161,11 @@ class Gate:
         if self._active > MAX_ACTIVE:
             raise Busy("as many requests as we take at once are being answered; try again")
 
-    def _admit_from_elsewhere(self, scope: Scope) -> None:
+    async def _admit_from_elsewhere(self, scope: Scope) -> None:
         """The console shows mail and asks nobody who they are, so it stays on this machine."""
         if scope["path"] == _METRICS:
-            scope["principal"] = principal(self._desk, scope["headers"])
+            who = scope["principal"] = principal(self._desk, scope["headers"])
+            await check_reach(self._desk, who, scope["method"], _METRICS)
             return
         if scope["client"] is not None and is_from_this_machine(scope["client"], _NAMED):
             raise Misdirected("the console answers to 127.0.0.1 and localhost only")

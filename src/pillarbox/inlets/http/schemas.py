@@ -121,6 +121,7 @@ class MessageShown(MessageBrief):
 
     inlet: str
     principal: str
+    tenant: str | None
     reverse_path: str | None
     message_id: str
     size: int
@@ -164,6 +165,7 @@ class KeyShown(TypedDict):
     name: str
     created_at: str
     revoked_at: str | None
+    tenant: str | None
 
 
 class KeyCreated(KeyShown):
@@ -179,6 +181,25 @@ class KeyList(TypedDict):
     has_more: bool
     next_cursor: str | None
     data: list[KeyShown]
+
+
+class TenantShown(TypedDict):
+    """An organisation on this installation, and what it may use of the system's."""
+
+    id: str
+    name: str
+    system_relays: str
+    senders: list[str]
+    created_at: str
+
+
+class TenantList(TypedDict):
+    """All tenants, by name."""
+
+    object: str
+    has_more: bool
+    next_cursor: str | None
+    data: list[TenantShown]
 
 
 class EventList(TypedDict):

@@ -31,6 +31,7 @@ from pillarbox.inlets.http.api import (
     restored,
     routes,
     sender_domains,
+    tenants,
     versions,
 )
 from pillarbox.inlets.http.body import Intake
@@ -55,6 +56,7 @@ _API = (
     routes,
     sender_domains,
     keys,
+    tenants,
     providers,
     events,
     restored,

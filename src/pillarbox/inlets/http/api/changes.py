@@ -135,8 +135,10 @@ async def resend(request: Request, message_id: str) -> Response:
 
 async def _other_relay(desk: Desk, message_id: str) -> str | None:
     """Where mail goes whose relay was removed."""
-    gone = (await desk.queue.message(message_id)).relay_id not in desk.registry
-    return desk.registry.default().id if gone else None
+    message = await desk.queue.message(message_id)
+    if message.relay_id in desk.registry:
+        return None
+    return desk.scopes.roster(message.tenant).default().id
 
 
 def _changed(message: Message, count: int) -> Response:

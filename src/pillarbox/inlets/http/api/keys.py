@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pillarbox.base.errors import Rejected
+from pillarbox.base.errors import Invalid, NotFound, Rejected
 from pillarbox.inlets.http import schemas
 from pillarbox.inlets.http.answers import (
     answer,
@@ -16,8 +16,9 @@ from pillarbox.inlets.http.answers import (
     principal_of,
     show_key,
 )
+from pillarbox.inlets.http.desk import Desk
 from pillarbox.inlets.http.openapi import problems, takes
-from pillarbox.inlets.http.reading.fields import Field, object_of, read_object, read_text
+from pillarbox.inlets.http.reading.fields import Field, object_of, read_name, read_object, read_text
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
@@ -26,7 +27,12 @@ _KEY = {
         read=read_text,
         schema={"type": "string", "minLength": 1, "maxLength": 80},
         about="What uses it, for people.",
-    )
+    ),
+    "tenant": Field(
+        read=read_name,
+        schema={"type": "string", "minLength": 1, "maxLength": 80},
+        about="Name or id of the tenant that it acts for; left out: the system, with all rights.",
+    ),
 }
 _REQUIRED = ("name",)
 
@@ -50,7 +56,9 @@ async def create_key(request: Request) -> Response:
     if parsed.faults:
         raise Rejected(parsed.faults)
     wanted = read_object(parsed.fields, _KEY, _REQUIRED)
-    key, text = await desk_of(request).keys.create(wanted["name"], principal_of(request))
+    desk, by = desk_of(request), principal_of(request)
+    tenant = _tenant(desk, wanted["tenant"]) if "tenant" in wanted else None
+    key, text = await desk.keys.create(wanted["name"], by, tenant=tenant)
     body: schemas.KeyCreated = {**show_key(key), "key": text}
     return answer(body, 201)
 
@@ -60,3 +68,11 @@ async def revoke_key(request: Request, key_id: str) -> Response:
     """From now on this key opens nothing."""
     await desk_of(request).keys.revoke(key_id, principal_of(request))
     return Response(status_code=204)
+
+
+def _tenant(desk: Desk, reference: str) -> str:
+    """The id of a tenant. Raises Rejected."""
+    try:
+        return desk.tenants.get(reference).id
+    except NotFound as error:
+        raise Rejected([Invalid(str(error), field="tenant")]) from None

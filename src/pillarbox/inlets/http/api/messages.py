@@ -150,14 +150,15 @@ async def messages(
     page: Annotated[Filter, Query()],
 ) -> Response:
     """Messages, newest first."""
-    desk = desk_of(request)
+    desk, tenant = desk_of(request), principal_of(request).tenant
     wanted = Page(
         limit=page.limit,
         after=page.after,
         before=page.before,
         state=page.state,
-        relay_id=desk.registry.get(page.relay).id if page.relay else None,
+        relay_id=desk.scopes.roster(tenant).get(page.relay).id if page.relay else None,
         recipient=_recipient(page.to),
+        tenant=tenant,
     )
     found, has_more = await desk.queue.messages(wanted)
     shown = [show_message(each, desk.registry) for each in found]
@@ -175,6 +176,8 @@ async def message(request: Request, message_id: str) -> Response:
     found = await desk.queue.message(message_id)
     history = await desk.queue.history(message_id)
     events = await desk.database.read(lambda connection: journal.of_message(connection, message_id))
+    if principal_of(request).tenant is not None:
+        history = history.in_confidence()
     return answer(show_story(found, history, events, desk.registry))
 
 

@@ -45,6 +45,7 @@ def _messages() -> None:
         sa.Column("tags", sa.JSON(), nullable=False),
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("resent_from", sa.String(length=40), nullable=True),
+        sa.Column("tenant", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("id", name="messages_key"),
     )
     op.create_index("messages_by_accepted_at", "messages", ["accepted_at"], unique=False)
@@ -55,6 +56,14 @@ def _messages() -> None:
         unique=False,
         sqlite_where=sa.text("resent_from IS NOT NULL"),
         postgresql_where=sa.text("resent_from IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_by_tenant",
+        "messages",
+        ["tenant", "id"],
+        unique=False,
+        sqlite_where=sa.text("tenant IS NOT NULL"),
+        postgresql_where=sa.text("tenant IS NOT NULL"),
     )
     op.create_table(
         "contents",
@@ -342,7 +351,18 @@ def _access() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("tenant", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("id", name="api_keys_key"),
+    )
+    op.create_table(
+        "tenants",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("system_relays", sa.String(length=10), nullable=False),
+        sa.Column("senders", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="tenants_key"),
+        sa.UniqueConstraint("name", name="tenants_one_name"),
     )
 
 
