@@ -80,7 +80,6 @@ async def open_app(
     Open the database, wire everything and, with deliver, carry mail until the block ends.
 
     drain_seconds is how long what is due at the end of the block may still take to leave.
-
     Raises Unusable when the database, the key file or the home folder cannot be used.
     """
     async with AsyncExitStack() as stack:
@@ -89,9 +88,7 @@ async def open_app(
         keyring = await _keyring(config, database)
         clock, bell, ids = database.clock, database.bell, Ids(database.clock)
         queue = Queue(database, clock, bell)
-        registry, keys, senders = await _loaded(database, keyring, ids)
-        tenants = Tenants(database, clock, ids)
-        await tenants.load()
+        registry, keys, tenants, senders = await _loaded(database, keyring, ids)
         ehlo_name = ehlo_name_from(urlsplit(config.public_url).hostname)
         sharing = Sharing(database, clock, ids.new("prc")) if database.is_shared else None
         consents = _consents(config, database, keyring, registry, ids)
@@ -101,8 +98,7 @@ async def open_app(
         )
         supervisor = Supervisor(equipment, bell)
         acceptance = Acceptance(queue, registry, clock, ids, _capacity(config, queue, clock))
-        acceptance.sign_by(senders.signers)
-        acceptance.keep_apart(Scopes(registry, tenants.get))
+        _teach(acceptance, registry, tenants, senders)
         operator_token = token()
         desk = Desk(
             config=config,
@@ -131,16 +127,26 @@ async def open_app(
 
 async def _loaded(
     database: Database, keyring: Keyring, ids: Ids
-) -> tuple[Registry, Keys, SenderDomains]:
+) -> tuple[Registry, Keys, Tenants, SenderDomains]:
     """What every request asks, read into memory once."""
     clock = database.clock
     registry = Registry(database, keyring, clock, ids)
     keys = Keys(database, clock, ids)
+    tenants = Tenants(database, clock, ids)
     senders = SenderDomains(database, keyring, clock, ids)
     await registry.load()
     await keys.load()
+    await tenants.load()
     await senders.load()
-    return registry, keys, senders
+    return registry, keys, tenants, senders
+
+
+def _teach(
+    acceptance: Acceptance, registry: Registry, tenants: Tenants, senders: SenderDomains
+) -> None:
+    """Whose mail may go where, and who signs it."""
+    acceptance.sign_by(senders.signers)
+    acceptance.keep_apart(Scopes(registry, tenants.get))
 
 
 @asynccontextmanager

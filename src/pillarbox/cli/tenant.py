@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from pillarbox.cli.options import NOTHING, Everywhere, Home, ask, group, print_json
 
 if TYPE_CHECKING:
-    from pillarbox.client.answers import Tenant
+    from pillarbox.client.tenant_answers import Tenant
 
 app = group("tenant", "Organisations that share this pillarbox.")
 

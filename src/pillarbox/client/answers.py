@@ -334,18 +334,6 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tenant:
-    """An organisation on a shared installation, and what it may use of the system's."""
-
-    id: str = ""
-    name: str = ""
-    system_relays: str = ""
-    senders: tuple[str, ...] = ()
-    created_at: datetime | None = _moment()
-    json: Json = _told()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Known facts about a provider's relay: what a preset fills in."""
 

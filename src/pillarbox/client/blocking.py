@@ -26,7 +26,6 @@ from pillarbox.client.answers import (
     RelayVersion,
     Report,
     RouteList,
-    Tenant,
 )
 from pillarbox.client.client import Pillarbox
 from pillarbox.client.connection import not_there
@@ -34,6 +33,7 @@ from pillarbox.client.consents import Consent
 from pillarbox.client.domain_answers import Readiness, SenderDomain
 from pillarbox.client.fields import Addresses, MessageFields
 from pillarbox.client.portal import Portal, T
+from pillarbox.client.tenant_answers import Tenant
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as SqlConnection

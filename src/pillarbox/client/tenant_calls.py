@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from pillarbox.client.answers import Page, Tenant, read, read_page
+from pillarbox.client.answers import Page, read, read_page
 from pillarbox.client.calls import Calls
 from pillarbox.client.connection import Call
+from pillarbox.client.tenant_answers import Tenant
 
 
 class Tenants(Calls):

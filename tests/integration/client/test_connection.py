@@ -24,8 +24,9 @@ from pillarbox.base.errors import (
     Unusable,
 )
 from pillarbox.base.http import IN_PROCESS, Http, Unanswered
-from pillarbox.client.calls import Messages, Relays
+from pillarbox.client.calls import Messages
 from pillarbox.client.connection import Call, Connection
+from pillarbox.client.relay_calls import Relays
 from support.clocks import HandClock
 
 Reply = tuple[int, dict[str, str], Any]

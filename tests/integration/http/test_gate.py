@@ -60,7 +60,7 @@ async def test_a_key_is_shown_once_and_works_until_revoked(counter: Counter) -> 
     made = await counter.ask("POST", "/v1/keys", {"name": "shop"})
     assert made.status_code == 201
     told = made.json()
-    assert set(told) == {"id", "name", "key", "created_at", "revoked_at"}
+    assert set(told) == {"id", "name", "key", "created_at", "revoked_at", "tenant"}
     own, counter.key = counter.key, told["key"]
     assert (await counter.ask("POST", "/v1/messages", HELLO)).status_code == 202
     counter.key = own

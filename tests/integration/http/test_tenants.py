@@ -26,7 +26,7 @@ ROUTES = sorted(
     for module in _API
     for route in module.router.routes
     if isinstance(route, APIRoute)
-    for method in route.methods
+    for method in route.methods or ()
 )
 CLOSED = [each for each in ROUTES if each not in OF_TENANTS and each[1] not in {*OPEN, "/metrics"}]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from pillarbox.base.db.migrations import access
+
 revision = "0001"
 down_revision = None
 
@@ -13,7 +15,7 @@ def upgrade() -> None:
     _queue()
     _journal()
     _relays()
-    _access()
+    access.create()
     _oauth()
     _senders()
 
@@ -340,29 +342,6 @@ def _senders() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="sender_keys_key"),
         sa.UniqueConstraint("domain_id", "selector", name="sender_keys_one_domain_id_selector"),
-    )
-
-
-def _access() -> None:
-    op.create_table(
-        "api_keys",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
-        sa.Column("tenant", sa.String(length=40), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="api_keys_key"),
-    )
-    op.create_table(
-        "tenants",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=80), nullable=False),
-        sa.Column("system_relays", sa.String(length=10), nullable=False),
-        sa.Column("senders", sa.JSON(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="tenants_key"),
-        sa.UniqueConstraint("name", name="tenants_one_name"),
     )
 
 
