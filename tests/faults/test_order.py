@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +61,55 @@ def test_every_202_comes_after_the_sync(
     with sending(Senders(watched.box, watched.box.new_key(), ledger), most=messages):
         pass
 
+    acknowledged = {each for ids in ledger.read().values() for each in ids}
+    in_order = synced_first(watched.order())
+    assert len(acknowledged) == messages
+    assert in_order == acknowledged
+    tally("F5", by="HTTP", answered=messages, synced_before=len(in_order))
+
+
+def test_a_python_program_hears_of_a_message_after_the_sync(
+    tmp_path: Path, size: Size, tally: Tally
+) -> None:
+    """Imported, there is no 202: what counts is when `send` returns."""
+    messages, log = size(50, 500), tmp_path / "order"
+    box = new_program(tmp_path)
+    watching = {"LD_PRELOAD": str(compiled("watch", tmp_path)), "WATCH_LOG": str(log)}
+    url = f"sqlite:///{tmp_path / 'pillarbox.db'}"
+    done = subprocess.run(
+        [sys.executable, "-c", _CALLER, url, str(messages)],
+        cwd=tmp_path,
+        env=box.surroundings() | watching,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    in_order = synced_first([line.split() for line in log.read_text().splitlines()])
+    assert len(in_order) == messages
+    tally("F5", by="Python", answered=messages, synced_before=len(in_order))
+
+
+# Its line looks like an answer of HTTP, which is what the watch takes note of.
+_CALLER = """
+import os
+import sys
+from pillarbox import BlockingPillarbox
+
+with BlockingPillarbox(sys.argv[1]) as box:
+    for number in range(int(sys.argv[2])):
+        sent = box.send(from_="a@shop.test", to="b@kunde.test", subject="n", text="hello")
+        os.write(1, f"HTTP/1.1 202 {sent.id}".encode())
+"""
+
+
+def synced_first(order: list[list[str]]) -> set[str]:
+    """The messages of which every step came in this order: written, synced, answered."""
     written: dict[str, int] = {}
     answered: dict[str, int] = {}
     syncs = []
-    for place, (what, *words) in enumerate(watched.order()):
+    for place, (what, *words) in enumerate(order):
         if what == "wrote":
             for message_id in words:
                 written.setdefault(message_id, place)
@@ -71,15 +118,11 @@ def test_every_202_comes_after_the_sync(
                 answered.setdefault(message_id, place)
         elif words[-2:] == ["pillarbox.db-wal", "0"]:
             syncs.append(place)
-    acknowledged = {each for ids in ledger.read().values() for each in ids}
-    in_order = {
+    return {
         each
-        for each in acknowledged
-        if any(written[each] < place < answered[each] for place in syncs)
+        for each, place in answered.items()
+        if any(written[each] < sync < place for sync in syncs)
     }
-    assert len(acknowledged) == messages
-    assert in_order == acknowledged
-    tally("F5", answered=messages, synced_before=len(in_order))
 
 
 def test_after_a_failed_sync_nothing_more_is_taken(

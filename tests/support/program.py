@@ -17,7 +17,7 @@ from typing import Any
 from support.peers import free_ports
 from support.waiting import until
 
-READY_SECONDS = 20
+READY_SECONDS = 60
 STOP_SECONDS = 20
 COMMAND_SECONDS = 60
 
