@@ -44,11 +44,11 @@ def test_nothing_is_lost_or_doubled_in_silence_over_kills(
                 pause.wait(chance.uniform(0.02, 0.4))
                 box.kill9()
                 _start(box, relay)
-        settled(box, key)
+        settled(box, key, seconds=300)
         doubtful = [each["id"] for each in all_messages(box, key) if each["state"] == "uncertain"]
         for each in doubtful:
             assert box.ask("POST", f"/v1/messages/{each}/retry", {}, key=key).status < 300
-        settled(box, key, doubts=True)
+        settled(box, key, seconds=300, doubts=True)
         found = check(box, key, ledger, relay)
 
     assert found.wrong == [], str(found)

@@ -99,7 +99,7 @@ def connections_to(port: int) -> Iterator[list[int]]:
 
 
 def test_slow_clients_do_not_hold_up_others(tmp_path: Path, size: Size, tally: Tally) -> None:
-    """Hundreds that never finish their request, and drip; whoever does finish it is answered."""
+    """Hundreds that never finish their request, and drip; who does, /readyz too, is answered."""
     slow, normal = size(200, 500), size(100, 2000)
     with ledger_relay(tmp_path) as relay, program(tmp_path) as box, ExitStack() as stack:
         add_relay(box, relay)
@@ -107,7 +107,7 @@ def test_slow_clients_do_not_hold_up_others(tmp_path: Path, size: Size, tally: T
         clients = [stack.enter_context(dripping(box, number)) for number in range(slow)]
         senders = Senders(box, key, ledger)
         with kept_dripping(clients), sending(senders, most=normal):
-            pass
+            until(box.is_ready, what="/readyz, among all of them")
         settled(box, key)
         found = check(box, key, ledger, relay)
 
