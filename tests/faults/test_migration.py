@@ -33,7 +33,7 @@ _PATIENCE = {
     "queue.claim.FINAL_LEASE": 10,  # on PostgreSQL what was being sent is taken back after it
 }
 _SENDING = 2  # when it is killed
-_DOUBTFUL = 4  # a relay that hangs up on one more gets a rest
+_DOUBTFUL = 2  # a relay that hangs up more often is trusted with less at once
 
 
 def test_a_migration_that_was_killed_is_done_again(
