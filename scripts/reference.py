@@ -46,6 +46,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/reference"
 MEASURED = (
     "diagnose-captures.md",  # tests/journeys/test_broken_setups.py
+    "performance.md",  # python -m bench
     "reliability.md",  # scripts/faults.py
     "reply-matrix.md",
 )
