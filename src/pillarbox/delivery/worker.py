@@ -52,7 +52,6 @@ class Worker:
         self._sessions = 0  # allowed at the last look
         self._looked_at: tuple[Relay, int | None] | None = None
         self._may_have_more = True  # in the database, than was claimed
-        self._may_overtake = 0  # of what is accepted next, meanwhile
         self._progress = asyncio.Event()
         self._is_stopping = False
 
@@ -64,33 +63,24 @@ class Worker:
 
     def nudge(self) -> None:
         """There may be more to claim."""
-        if not self._may_have_more:
-            self._may_have_more = True
-            self._may_overtake = self._sessions * _AHEAD
+        self._may_have_more = True
         self._progress.set()
 
     # What its standing order asks and tells it.
 
     @property
     def room(self) -> int:
-        """
-        For mail that has just been accepted: none while much older mail may wait.
-
-        Some of it goes first all the same. Else what comes in while we claim would have to be
-        claimed in its turn, and so on: a busy relay would never get mail without a claim again.
-        """
-        if self._is_stopping or self._looked_at is None:
+        """For mail that has just been accepted: none while older mail may wait."""
+        if self._may_have_more or self._is_stopping or self._looked_at is None:
             return 0
         relay, _ = self._looked_at
         if relay.rest is not None or relay.settings.messages_per_minute is not None:
             return 0
-        free = self._sessions * (1 + _AHEAD) - len(self._couriers) - len(self._waiting)
-        return min(free, self._may_overtake) if self._may_have_more else free
+        return self._sessions * (1 + _AHEAD) - len(self._couriers) - len(self._waiting)
 
     def take(self, claim: Claim) -> None:
         """Mail that was accepted a moment ago and is ours."""
         self._waiting.append(claim)
-        self._may_overtake -= 1
         if len(self._couriers) < self._sessions:
             self._send_courier()
 
@@ -213,13 +203,11 @@ class Worker:
 
         Only a claim that comes back with nothing says that there is nothing.
         """
-        self._may_have_more, self._may_overtake = False, 0
+        self._may_have_more = False
         own = await self._queue.claim(self._relay_id, limit)
         self._waiting.extend(own)
         limit -= len(own)
-        if own:
-            self._may_have_more = True
-            self._may_overtake = self._sessions * _AHEAD if limit > 0 else 0
+        self._may_have_more |= bool(own)
         for relay_id, stand_ins in () if alone else self.stands_in_for:
             if limit > 0 and self._is_out(relay_id):
                 others = await self._queue.claim(relay_id, limit, stand_ins=stand_ins)

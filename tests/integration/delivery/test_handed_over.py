@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from pillarbox.queue.state import DeliveryState
 from support.counting_relay import CountingRelay, counting_relay
 from support.house import House, delivering
 from support.ledger_relay import LedgerRelay
-from support.parcels import parcel
 
 
 async def _add(house: House, relay: CountingRelay | LedgerRelay, **fields: object) -> None:
@@ -40,39 +38,6 @@ async def test_a_worker_that_waits_needs_no_claim(
     assert {each.state for each in messages} == {DeliveryState.RELAYED}
     assert {each.deliveries[0].tries for each in messages} == {1}
     assert len(relay.recipients) == len(set(relay.recipients)) == 21
-
-
-async def test_a_busy_relay_comes_back_to_its_standing_order(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What had to be claimed once does not make all that follows it wait for a claim."""
-    claimed: list[Claim] = []
-    claim = house.queue.claim
-
-    async def claim_and_count(relay_id: str, limit: int, **listed: Any) -> list[Claim]:
-        claimed.extend(found := await claim(relay_id, limit, **listed))
-        return found
-
-    monkeypatch.setattr(house.queue, "claim", claim_and_count)
-    async with counting_relay() as relay:
-        await _add(house, relay, max_connections=4)
-        relay_id = house.registry.default().id
-        letters = [
-            parcel(house.equipment.clock.now(), f"user{n}@y.test", relay_id=relay_id)
-            for n in range(400)
-        ]
-        waiting = iter(letters)
-
-        async def send_on() -> None:
-            for letter in waiting:
-                await house.queue.enqueue(letter)
-                await house.until(letter.id)
-
-        async with delivering(house):
-            await asyncio.gather(*(send_on() for _ in range(12)))
-
-    assert len(relay.recipients) == len(set(relay.recipients)) == 400
-    assert len(claimed) < 200
 
 
 async def test_a_relay_that_fails_meanwhile_is_not_asked_for_each(house: House) -> None:
