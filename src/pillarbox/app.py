@@ -289,7 +289,7 @@ Beside = tuple[str, Coroutine[None, None, None]]
 
 def _beside_mail(config: Config, database: Database, queue: Queue, desk: Desk) -> Sequence[Beside]:
     """What goes on while mail is carried."""
-    sweeper = Sweeper(queue, database.clock, Retention())
+    sweeper = Sweeper(queue, desk.registry, database.clock, Retention())
     rhythm = Rhythm(timedelta(minutes=config.check_relays_minutes))
     rounds = Rounds(database, desk.registry, desk.diagnosis, database.clock, rhythm)
     return (("sweeper", sweeper.run()), ("rounds", rounds.run()))

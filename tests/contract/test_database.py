@@ -137,6 +137,19 @@ async def test_who_is_to_be_told_hears_it_also_when_the_caller_has_gone(database
     assert await database.read(count) == 1
 
 
+async def test_who_fails_at_what_it_is_told_harms_nobody(database: Database) -> None:
+    """Others in the same commit get their answer, and the next commit comes."""
+
+    def fail(_: str | BaseException) -> None:
+        raise ZeroDivisionError
+
+    first = database.share(add, "one", fail)
+    second = database.share(add, "two")
+
+    assert [await first, await second] == ["one", "two"]
+    assert await database.share(add, "three") == "three"
+
+
 async def test_a_waiting_supervisor_hears_what_is_stored_here(database: Database) -> None:
     waiting = asyncio.create_task(database.bell.wait(30))
     await asyncio.sleep(0)

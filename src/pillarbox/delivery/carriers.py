@@ -131,7 +131,12 @@ class SandboxCarrier:
 
 
 class PickupCarrier:
-    """Writes each message as a file. The same message has the same name, so twice is once."""
+    """
+    Writes each message as a file.
+
+    The same message has the same name, so twice is once until somebody collects it. The file is
+    the final dot here: what may be written is noted before.
+    """
 
     facts = None
     is_usable = True
@@ -144,6 +149,8 @@ class PickupCarrier:
     async def carry(self, errand: Errand, behind: Behind) -> Carried:
         self.transactions += 1
         claim = errand.claim
+        if not await errand.may_send():
+            return Carried(dict.fromkeys(claim.envelope.forward_paths, _let_go()), "")
         file = self._directory / f"{claim.deliveries[0].id}.eml"
         outcome: Outcome = Relayed(Reply(250, (f"2.0.0 written as {file.name}",)))
         try:
@@ -158,6 +165,11 @@ class PickupCarrier:
 
     async def close(self) -> None:
         return None
+
+
+def _let_go() -> Failed:
+    lost = Lost(Loss.LET_GO, "we lost the right to hand this message over")
+    return Failed(Stage.DATA, Blame.RELAY, permanent=False, answer=lost)
 
 
 class SmtpCarrier:

@@ -35,6 +35,10 @@ class Pace(Protocol):
         """Count a message that begins."""
         ...
 
+    def put_back(self) -> None:
+        """The last one that began did not after all."""
+        ...
+
 
 class LocalPace:
     """For the only process: a sliding minute, and as many sessions as are wanted."""
@@ -58,6 +62,10 @@ class LocalPace:
 
     def begin(self) -> None:
         self._begun.append(self._clock.monotonic())
+
+    def put_back(self) -> None:
+        if self._begun:
+            self._begun.pop()
 
 
 class SharedPace:
@@ -95,6 +103,9 @@ class SharedPace:
 
     def begin(self) -> None:
         self._permits = max(0, self._permits - 1)
+
+    def put_back(self) -> None:
+        self._permits += 1
 
     async def _ask(self, relay: Relay, wanted: int, in_use: int) -> None:
         now = self._sharing.clock.now()

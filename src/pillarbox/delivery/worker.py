@@ -263,13 +263,17 @@ class Worker:
         if self._looked_at is None or self._relay_id not in self._registry:
             return False
         looked_at, proven_version = self._looked_at
-        is_same = relay is looked_at and self._registry.get(self._relay_id) is relay
+        current = self._registry.get(self._relay_id)
+        if current is not looked_at:
+            self._progress.set()  # some relay has changed: look whether this one did
+        is_same = _are_equal(relay, looked_at) and _are_equal(relay, current)
         return is_same and proven_version == self._reputation.proven_version
 
     def give_back(self, claim: Claim) -> None:
         """It goes first when somebody is free again."""
         del self._begun[claim.deliveries[0].id]
         self._waiting.appendleft(claim)
+        self._pace.put_back()
         self._progress.set()
 
     def let_go(self, claim: Claim) -> None:
@@ -277,3 +281,7 @@ class Worker:
         self._begun.pop(claim.deliveries[0].id, None)
         if not self._begun:
             self._progress.set()
+
+
+def _are_equal(one: Relay, other: Relay) -> bool:
+    return one is other or one == other

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from pillarbox.base.errors import Conflict, Invalid, NotFound
 from pillarbox.journal import journal
@@ -194,6 +194,21 @@ def hold_of_relay(connection: Connection, relay_id: str, wish_of: str, now: date
     ]
     journal.write(connection, [(now, each) for each in told])
     return len(told)
+
+
+_NEXT_RELAY = select(func.min(deliveries.c.relay_id)).where(
+    deliveries.c.due_at.is_not(None), deliveries.c.relay_id > bindparam("after")
+)
+
+
+def relays_waited_for(connection: Connection) -> set[str]:
+    """The ids of all relays that mail waits for. Costs a look for each, however much waits."""
+    found: set[str] = set()
+    relay_id = ""
+    while next_id := connection.scalar(_NEXT_RELAY, {"after": relay_id}):
+        relay_id = next_id
+        found.add(relay_id)
+    return found
 
 
 def _deliveries_of(connection: Connection, message_id: str) -> list[Row[Any]]:

@@ -240,6 +240,10 @@ class Queue:
             lambda connection: control.hold_of_relay(connection, relay_id, principal, now)
         )
 
+    async def relays_waited_for(self) -> set[str]:
+        """The ids of all relays that mail waits for, whether they are there or not."""
+        return await self._database.read(control.relays_waited_for)
+
     async def expire(self) -> int:
         """End what waited past its time; how many, at most one batch."""
         now = self._clock.now()

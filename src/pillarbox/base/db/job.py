@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple
 
+from pillarbox.base import log
 from pillarbox.base.db.database import Told
+
+_log = log.logger("database")
 
 
 class Job(NamedTuple):
@@ -16,12 +19,19 @@ class Job(NamedTuple):
     told: Told[Any] | None
 
     def settle(self, answer: Any) -> None:
-        """Say what came of it; an exception is raised where it is awaited."""
-        if self.told is not None:
-            self.told(answer)
-        if self.future.done():  # its caller has gone; what is committed stays committed
+        """
+        Say what came of it; an exception is raised where it is awaited.
+
+        Raises nothing: others in the same commit are still to be told.
+        """
+        if not self.future.done():  # else its caller has gone; what is committed stays so
+            if isinstance(answer, BaseException):
+                self.future.set_exception(answer)
+            else:
+                self.future.set_result(answer)
+        if self.told is None:
             return
-        if isinstance(answer, BaseException):
-            self.future.set_exception(answer)
-        else:
-            self.future.set_result(answer)
+        try:
+            self.told(answer)
+        except Exception as error:  # noqa: BLE001  a caller's own mistake, and not the others'
+            _log.error("a caller failed at what it was told", exc_info=error)
