@@ -32,15 +32,22 @@ class Scopes:
         self._find = find
 
     def roster(self, tenant: str | None) -> Roster:
-        """The relays for mail of this tenant; None is the system. Raises NotFound."""
+        """
+        The relays for mail of this tenant; None is the system.
+
+        What a tenant left behind that was removed goes by the system's relay, when the operator
+        sends it again. Its new mail is refused by sender_problems.
+        """
         if tenant is None:
             return self._registry
-        known = self._find(tenant)
+        known = self._known(tenant)
+        if known is None:
+            return TenantRoster(self._registry, tenant, uses_system=True)
         uses_system = known.system_relays is Permission.ALLOWED
         return TenantRoster(self._registry, known.name, uses_system=uses_system)
 
     def sender_problems(self, tenant: str, draft: Mapping[str, Any]) -> Iterator[Invalid]:
-        """A From or Sender that this tenant may not use. The relay's own sender it may."""
+        """A From or Sender that this tenant may not use; the relay's own it may. NotFound."""
         known = self._find(tenant)
         for name, field in (("from_", "from"), ("sender", "sender")):
             mailbox: Mailbox | None = draft.get(name)
@@ -51,14 +58,24 @@ class Scopes:
     def may_be_signed(self, parcel: Parcel) -> bool:
         """
         Whether we vouch for its sender. The domains that we sign for are the system's: a tenant
-        gets a signature for the senders that it was given, and for the system relay's own.
+        gets a signature for the senders that it was given, and for the system relay's own. One
+        that was removed gets none.
         """
         if parcel.tenant is None:
             return True
+        tenant = self._known(parcel.tenant)
+        if tenant is None:
+            return False
         author = Mailbox.parse(parcel.from_header).address
         own = self._registry.get(parcel.relay_id).settings.from_
         is_relays_own = own is not None and _same(own.address, author)
-        return is_relays_own or covers(self._find(parcel.tenant).senders, author)
+        return is_relays_own or covers(tenant.senders, author)
+
+    def _known(self, tenant: str) -> Tenant | None:
+        try:
+            return self._find(tenant)
+        except NotFound:
+            return None
 
 
 def _same(one: Address, other: Address) -> bool:

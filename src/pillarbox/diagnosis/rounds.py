@@ -7,7 +7,6 @@ than a test. A relay that rests is probed by delivery, not here. Each is asked u
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,8 +67,12 @@ class Rounds:
         """Until cancelled. Never, when the interval is nothing."""
         while self._every:
             await self._clock.sleep(_LOOK_SECONDS)
-            with contextlib.suppress(Unavailable):
+            try:
                 await self.look()
+            except Unavailable as error:
+                _log.warning("relays are tried later", cause=str(error))
+            except Exception as error:  # noqa: BLE001  a loop that must not end: it logs
+                _log.error("trying relays failed; once more later", exc_info=error)
 
     async def look(self) -> None:
         """Try each relay whose time has come, one after the other."""
@@ -79,7 +82,16 @@ class Rounds:
         for listed in self._registry.all():
             relay = self._as_it_is_now(listed)
             if relay is not None and relay.id not in in_use and self._is_due(relay, now):
-                await self._try(relay)
+                await self._try_alone(relay)
+
+    async def _try_alone(self, relay: Relay) -> None:
+        """What goes wrong with one relay keeps no other from being tried."""
+        try:
+            await self._try(relay)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  a loop that must not end: it logs
+            _log.error("trying a relay failed", relay=relay.name, exc_info=error)
 
     def _as_it_is_now(self, listed: Relay) -> Relay | None:
         """Another process may have tried it while we tried the ones before."""

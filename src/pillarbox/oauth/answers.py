@@ -7,7 +7,6 @@ Raises NoToken with the cause; what it returns can be used.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
@@ -113,7 +112,7 @@ def account_of(id_token: object) -> str | None:
     middle = id_token.split(".")[1]
     try:
         claims = json.loads(base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError):
         return None
     if not isinstance(claims, dict):
         return None

@@ -10,12 +10,14 @@ again (RFC 9700 §4.14.2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pillarbox.base import dial, log
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
+from pillarbox.base.errors import Unavailable
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import CannotOpen, Keyring
 from pillarbox.base.secret import Secret
@@ -28,6 +30,7 @@ from pillarbox.oauth.troubles import Fault, NoToken, noticed
 
 _LOOK_SECONDS = 0.2  # between looks at what another process is getting
 _LOOKS = 300
+_STORE_TRIES, _STORE_SECONDS = 600, 1.0  # what a provider gave is had once only
 
 _log = log.logger("oauth")
 
@@ -59,6 +62,7 @@ class Tokens:
         self._clock = clock
         self._resolver = resolver
         self._renewing: dict[str, asyncio.Task[Secret]] = {}
+        self._is_closing = False
 
     async def access(self, wanted: Wanted) -> Secret:
         """
@@ -79,7 +83,8 @@ class Tokens:
             return still_good
 
     async def close(self) -> None:
-        """What a provider is giving at this moment is stored before we go."""
+        """What a provider is giving at this moment is stored before we go, if it can be."""
+        self._is_closing = True
         await asyncio.gather(*self._renewing.values(), return_exceptions=True)
 
     async def _renewed(self, wanted: Wanted) -> Secret:
@@ -136,7 +141,7 @@ class Tokens:
             await self._store(failed, holder)
             raise
         renewed = grants.with_issued(row, issued, wanted.use, self._keyring)
-        if not await self._store(_renewed_now(renewed, self._clock), holder):
+        if not await self._until_stored(_renewed_now(renewed, self._clock), holder):
             raise noticed(Fault.BUSY, "the consent was changed at this moment")
         return issued.access_token
 
@@ -167,6 +172,20 @@ class Tokens:
 
     async def _store(self, row: GrantRow, holder: str) -> bool:
         return await self._database.write(lambda connection: grants.renew(connection, row, holder))
+
+    async def _until_stored(self, row: GrantRow, holder: str) -> bool:
+        """
+        Try until the database takes it: the refresh token that it has may be worth nothing now.
+
+        Raises Unavailable when it does not for too long, or when we are to end.
+        """
+        for _ in range(_STORE_TRIES):
+            with contextlib.suppress(Unavailable):
+                return await self._store(row, holder)
+            if self._is_closing:
+                break
+            await self._clock.sleep(_STORE_SECONDS)
+        return await self._store(row, holder)
 
     def _usable(self, row: GrantRow, wanted: Wanted) -> Secret | None:
         """The token there is, unless it should be renewed by now."""

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from pillarbox.base import dial
 from pillarbox.base.clock import Clock
 from pillarbox.base.db.database import Database
-from pillarbox.base.errors import Conflict, Invalid, NotFound
+from pillarbox.base.errors import Conflict, Invalid, NotFound, Unusable
 from pillarbox.base.sealing import CannotOpen, Keyring
 from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
@@ -142,10 +142,16 @@ class Connecting:
         return relay
 
     async def forget(self, reference: str, principal: str) -> bool:
-        """Drop the tokens, and take the consent back at the provider where that has a way."""
+        """
+        Drop the tokens, and take the consent back at the provider where that has a way.
+
+        False when it was not taken back there, as when the client's own secret is unreadable.
+        """
         relay = self._relay(reference)
         use = use_of(relay.settings, relay.id)
         row = await self._database.read(lambda connection: grants.grant_of(connection, use))
+        refresh_token = self._opened(row, relay) if row else None
+        server = self._revoker(relay)
         cause = f"disconnected by {principal}"
         event = RelayDisconnected(
             relay_id=relay.id, principal=principal, relay=relay.name, cause=cause
@@ -157,10 +163,9 @@ class Connecting:
                 journal.write(connection, [(self._clock.now(), event)])
 
         await self._database.write(drop)
-        refresh_token = self._opened(row, relay) if row else None
-        if refresh_token is None:
+        if refresh_token is None or server is None:
             return False
-        return await self._server(self._client(relay)).revoke(refresh_token)
+        return await server.revoke(refresh_token)
 
     async def statuses(self) -> dict[str, ConsentStatus]:
         """Of every relay that has consents, by id."""
@@ -194,7 +199,7 @@ class Connecting:
             await self._end_device(pending, None)
             return
         if await self._database.write(lambda connection: consents.end(connection, pending)):
-            await self._keep(relay, issued, pending.principal)
+            await self._keep_or_tell(relay, issued, pending)
 
     async def _spent(self, state: str, now: datetime) -> Pending:
         """Anybody may knock here, so nothing is written for a state that was never given out."""
@@ -271,23 +276,22 @@ class Connecting:
 
     async def _end_device(self, pending: Pending, refusal: TokenRefusal | None) -> None:
         """What went wrong stays to be seen, unless an older consent still works."""
-        now = self._clock.now()
-        failed = GrantRow(
-            relay_id=pending.relay_id,
-            bound_to=pending.bound_to,
-            connected_at=now,
-            principal=pending.principal,
-            refusal=refusal.to_json() if refusal else None,
-            failed_at=now,
-            is_broken=True,
-        )
+        failed = _broken(pending, refusal, self._clock.now()) if refusal else None
 
         def end(connection: Connection) -> None:
             is_last = consents.end(connection, pending)
-            if is_last and refusal and pending.relay_id not in grants.grants(connection):
-                grants.connect(connection, failed)
+            if is_last and failed:
+                _show_broken(connection, failed)
 
         await self._database.write(end)
+
+    async def _keep_or_tell(self, relay: Relay, issued: Issued, pending: Pending) -> None:
+        """Nobody waits for a word from here: what cannot be kept is seen in the status."""
+        try:
+            await self._keep(relay, issued, pending.principal)
+        except NoToken as refused:
+            failed = _broken(pending, refused.refusal, self._clock.now())
+            await self._database.write(lambda connection: _show_broken(connection, failed))
 
     def _relay(self, reference: str) -> Relay:
         relay = self._registry.get(reference)
@@ -312,12 +316,37 @@ class Connecting:
     def _server(self, client: Client) -> AuthorizationServer:
         return AuthorizationServer(client, self._clock, self._around.resolver)
 
+    def _revoker(self, relay: Relay) -> AuthorizationServer | None:
+        try:
+            return self._server(self._client(relay))
+        except Unusable:
+            return None
+
     def _opened(self, row: GrantRow, relay: Relay) -> Secret | None:
         try:
             use = use_of(relay.settings, relay.id)
             return grants.opened(row, "refresh", use, self._around.keyring)
         except CannotOpen:
             return None
+
+
+def _broken(pending: Pending, refusal: TokenRefusal, now: datetime) -> GrantRow:
+    """A sign-in that came to nothing."""
+    return GrantRow(
+        relay_id=pending.relay_id,
+        bound_to=pending.bound_to,
+        connected_at=now,
+        principal=pending.principal,
+        refusal=refusal.to_json(),
+        failed_at=now,
+        is_broken=True,
+    )
+
+
+def _show_broken(connection: Connection, failed: GrantRow) -> None:
+    """In the place of no consent at all; an older one stays."""
+    if failed.relay_id not in grants.grants(connection):
+        grants.connect(connection, failed)
 
 
 def _said_no(answer: Mapping[str, str]) -> TokenRefusal:

@@ -55,11 +55,15 @@ class Upkeep:
         """Devices every few seconds, everything else every hour."""
         due = self._clock.now()
         while True:
-            with contextlib.suppress(Unavailable):
+            try:
                 await self.ask_about_devices()
                 if self._clock.now() >= due:
                     due = self._clock.now() + _ROUND
                     await self.look_after()
+            except Unavailable as error:
+                _log.warning("consents are looked after later", cause=str(error))
+            except Exception as error:  # noqa: BLE001  a loop that must not end: it logs
+                _log.error("looking after consents failed; once more later", exc_info=error)
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def ask_about_devices(self) -> None:
@@ -122,3 +126,5 @@ def _logged(relay_id: str) -> Iterator[None]:
         yield
     except PillarboxError as error:
         _log.warning("a consent could not be looked after", relay=relay_id, cause=str(error))
+    except Exception as error:  # noqa: BLE001  a loop that must not end: it logs
+        _log.error("looking after a consent failed", relay=relay_id, exc_info=error)

@@ -201,3 +201,18 @@ async def test_who_was_first_spares_the_others(tmp_path: Path) -> None:
         await here.rounds.look()
         await other.look()
         assert here.heard == ["EHLO", "AUTH", "QUIT"]
+
+
+async def test_a_defect_with_one_relay_ends_no_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed over, and the relay is tried when it works again."""
+    async with ward(tmp_path) as here:
+        await here.house.registry.note_check(here.relay, is_well=True)
+        here.clock.move(hours=2)
+        with monkeypatch.context() as broken:
+            broken.setattr(here.rounds._diagnosis, "of_sign_in", None)
+            await here.rounds.look()
+        assert here.heard == []
+        await here.rounds.look()
+        assert here.heard == ["EHLO", "AUTH", "QUIT"]

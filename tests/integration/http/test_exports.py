@@ -59,8 +59,30 @@ async def test_a_place_is_exported_and_a_key_cannot_import_it(
 
     got = await counter.ask("POST", "/v1/relays/import", kept | {"name": "copy"})
     assert [each["pointer"] for each in got.json()["errors"]] == ["/password"]
-    got = await counter.ask("POST", "/v1/relays/import", kept | {"name": "copy"}, **here)
+    said = kept | {"name": "copy", "password": "env:OFFICE_PASSWORD"}
+    got = await counter.ask("POST", "/v1/relays/import", said)
+    assert [each["pointer"] for each in got.json()["errors"]] == ["/password"]
+    got = await counter.ask("POST", "/v1/relays/import", said, **here)
     assert got.status_code == 201, got.text
+
+
+async def test_a_file_does_not_name_a_secret_of_this_machine_by_itself(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be somebody else's, with a host of theirs: the operator says the place too."""
+    monkeypatch.setenv("OFFICE_PASSWORD", CANARY)
+    here = {"authorization": f"Bearer {OPERATOR_TOKEN}"}
+    theirs = {"host": "evil.example", "username": "ann", "password": "env:OFFICE_PASSWORD"}
+
+    umbraco = {name.title(): value for name, value in theirs.items()}
+    for more in ({"settings": theirs}, {"settings": umbraco, "format": "umbraco"}):
+        got = await counter.ask("POST", "/v1/relays/import", {"name": "copy"} | more, **here)
+        assert got.status_code == 422, got.text
+        [fault] = got.json()["errors"]
+        assert fault["pointer"] == "/password"
+        assert "--set password=env:OFFICE_PASSWORD" in got.text
+        assert CANARY not in got.text
+    assert (await counter.ask("GET", "/v1/relays/copy")).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -258,3 +258,22 @@ async def test_a_key_made_for_a_tenant_is_that_tenants(shared: Shared) -> None:
     who = shared.counter.desk.keys.authenticate(made.json()["key"])
     assert who.tenant == shared.ids["acme"]
     assert made.json()["tenant"] == shared.ids["acme"]
+
+
+async def test_mail_of_a_removed_tenant_is_sent_again_by_the_operator(shared: Shared) -> None:
+    """By the system's relay, and without a signature: nobody says any more who may send so."""
+    counter = shared.counter
+    signer = Signer(domain="example.org", selector="one", key=Ed25519PrivateKey.generate())
+    counter.desk.acceptance.sign_by(lambda domain: (signer,))
+    await shared.allow("acme", senders=("example.org",))
+    message = await shared.send("acme")
+    key = counter.desk.keys.authenticate(shared.keys["acme"])
+    await counter.desk.keys.revoke(key.id, OPERATOR)
+    await counter.desk.tenants.remove("acme", OPERATOR)
+
+    again = await counter.ask("POST", f"/v1/messages/{message}/resend", {})
+
+    assert again.status_code == 202, again.text
+    kept = await counter.desk.queue.content_of(again.json()["id"])
+    assert kept is not None
+    assert b"DKIM-Signature" not in kept

@@ -13,6 +13,7 @@ import pytest
 from pillarbox.base.secret import Secret
 from pillarbox.journal import journal
 from pillarbox.relays.upkeep import Upkeep
+from pillarbox.relays.versions import Relay
 from support.authorization_server import (
     CLIENT,
     CLIENT_SECRET,
@@ -204,6 +205,39 @@ async def test_a_device_code_is_entered_elsewhere(
     assert await state_of(counter) == "working"
 
 
+async def test_a_device_sign_in_without_refresh_token_is_seen(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """Nobody waits for an answer there, so the status says what was missing."""
+    relay = of(server, grant="device_code", client_id=DEVICE_CLIENT, client_authentication="none")
+    del relay["client_secret"]
+    assert (await counter.ask("POST", "/v1/relays", relay)).status_code == 201
+    await counter.ask("POST", "/v1/relays/mail/consent")
+    server.answer_instead(200, {"access_token": "a", "token_type": "Bearer", "expires_in": 3600})
+    clock_of(counter).move(seconds=6)
+
+    await upkeep_of(counter).ask_about_devices()
+
+    told = (await counter.ask("GET", "/v1/relays/mail/consent")).json()
+    assert (told["state"], told["advice"]) == ("broken", "token.no-refresh-token")
+
+
+async def test_forgetting_when_the_client_secret_stays_shut(
+    counter: Counter, server: AuthorizationServer
+) -> None:
+    """The tokens are dropped all the same; only the provider is not told."""
+    assert (await counter.ask("POST", "/v1/relays", of(server, grant="refresh_token"))).is_success
+    body = {"refresh_token": server.issue().refresh_token}
+    assert (await counter.ask("POST", "/v1/relays/mail/consent", body)).is_success
+    registry = counter.desk.registry
+    relay = registry.get("mail")
+    sealed = {slot: replace(each, octets=b"\x01" * 80) for slot, each in relay.sealed.items()}
+    registry._known = {**registry._known, relay.id: replace(relay, sealed=sealed)}
+
+    assert await counter.desk.connecting.forget("mail", "tests") is False
+    assert await state_of(counter) == "none"
+
+
 async def test_nothing_secret_is_told(counter: Counter, server: AuthorizationServer) -> None:
     """Not in the relay, the consent, its versions or the journal."""
     relay = of(server, grant="refresh_token")
@@ -297,3 +331,27 @@ async def test_one_relay_in_trouble_keeps_no_other_from_being_looked_after(
     await upkeep_of(counter).look_after()
 
     assert len(server.calls("refresh_token")) == before + 1
+
+
+async def test_a_defect_with_one_relay_keeps_no_other_from_being_looked_after(
+    counter: Counter, server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is that goes wrong."""
+    for name in ("first", "second"):
+        relay = of(server, grant="refresh_token", name=name)
+        assert (await counter.ask("POST", "/v1/relays", relay)).is_success
+        body = {"refresh_token": server.issue().refresh_token}
+        assert (await counter.ask("POST", f"/v1/relays/{name}/consent", body)).is_success
+    upkeep = upkeep_of(counter)
+    tried: list[str] = []
+
+    async def keep_alive(relay: Relay) -> None:
+        tried.append(relay.name)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(upkeep._access, "keep_alive", keep_alive)
+    clock_of(counter).move(days=8)
+
+    await upkeep.look_after()
+
+    assert sorted(tried) == ["first", "second"]

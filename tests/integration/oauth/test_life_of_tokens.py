@@ -12,6 +12,7 @@ from sqlalchemy import Connection, update
 
 from pillarbox.base.clock import SystemClock
 from pillarbox.base.db.database import Database
+from pillarbox.base.errors import Unavailable
 from pillarbox.base.ids import Ids
 from pillarbox.base.sealing import Keyring
 from pillarbox.base.secret import Secret
@@ -26,6 +27,7 @@ from support.authorization_server import (
     AuthorizationServer,
     authorization_server,
 )
+from support.clocks import HandClock
 from support.databases import KINDS, open_database
 
 USE = Use(relay_id="rly_1", bound_to=b"one relay")
@@ -161,6 +163,37 @@ async def test_whoever_is_cut_off_does_not_lose_the_answer(
     assert refresh_token is not None
     assert refresh_token.reveal() != first
     assert row.refusal is None
+
+
+async def test_an_answer_outlives_a_database_that_is_away(
+    database: Database,
+    keyring: Keyring,
+    server: AuthorizationServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The provider has rotated the refresh token; the new one is kept when the database is back."""
+    first = server.issue().refresh_token
+    await connected(database, keyring, first)
+    tokens, before = (
+        Tokens(database, keyring, HandClock(CLOCK.now()), Ids(CLOCK)),
+        refreshes(server),
+    )
+    renew, away = grants.renew, iter(range(3))
+
+    def renew_later(connection: Connection, row: GrantRow, holder: str) -> bool:
+        if next(away, None) is not None:
+            raise Unavailable("the database is away")
+        return renew(connection, row, holder)
+
+    monkeypatch.setattr(grants, "renew", renew_later)
+    given = await tokens.access(wanted(server))
+
+    row, refresh_token = await kept(database, keyring)
+    assert refresh_token is not None
+    assert refresh_token.reveal() != first
+    assert grants.opened(row, "access", USE, keyring) == given
+    assert next(away, None) is None
+    assert refreshes(server) - before == 1
 
 
 async def test_a_token_that_was_refused_is_renewed_once_for_everybody(

@@ -138,6 +138,11 @@ def test_an_id_token_that_is_none_names_nobody(garbage: object) -> None:
     assert account_of(garbage) is None
 
 
+def test_an_id_token_without_bottom_names_nobody() -> None:
+    claims = base64.urlsafe_b64encode(b"[" * 40_000).decode().rstrip("=")
+    assert account_of(f"e30.{claims}.sig") is None
+
+
 def test_an_id_token_names_the_account() -> None:
     claims = base64.urlsafe_b64encode(b'{"sub":"1","email":"ann@example.org"}').decode().rstrip("=")
     assert account_of(f"e30.{claims}.sig") == "ann@example.org"

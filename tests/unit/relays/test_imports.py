@@ -99,3 +99,27 @@ def test_what_cannot_be_read_is_refused(system: str, settings: Any, field: str) 
 def test_every_format_has_a_guide_or_needs_none() -> None:
     """An export and an address explain themselves."""
     assert set(FORMATS) == {*SYSTEMS, "pillarbox", "url"}
+
+
+@pytest.mark.parametrize(
+    ("system", "settings", "field"),
+    [
+        ("nodemailer", {"auth": "x"}, "settings/auth"),
+        ("logto", {"tls": True}, "settings/tls"),
+        ("thingsboard", {"enableTls": [1]}, "settings/enableTls"),
+        ("thingsboard", {"enableProxy": {}}, "settings/enableProxy"),
+    ],
+)
+def test_a_setting_of_another_shape_is_named(
+    system: str, settings: dict[str, Any], field: str
+) -> None:
+    """Whoever imports it is told which one."""
+    with pytest.raises(Invalid) as caught:
+        imported(system, settings)
+    assert caught.value.field == field
+
+
+def test_a_time_that_is_no_time_any_more() -> None:
+    """It becomes the longest that we take."""
+    found = imported("nodemailer", {"host": "h.example", "socketTimeout": 10**400})
+    assert found.fields["command_timeout_seconds"] == 900

@@ -7,12 +7,14 @@ have typed: it is checked and completed like that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pillarbox.base.errors import Invalid
+from pillarbox.base.reference import is_reference
+from pillarbox.relays.relay import Slot
 
 Json = Mapping[str, Any]
 
@@ -48,6 +50,23 @@ def imported(name: str, settings: object) -> Imported:
     return Imported(said, found.notes)
 
 
+def places_to_confirm(found: Imported, beside: Mapping[str, Any]) -> Iterator[Invalid]:
+    """
+    Secrets that the settings read on this machine, and that nobody gave beside them: a file from
+    somebody else could send any secret that is kept here to a host of its own.
+    """
+    for slot in Slot:
+        place = found.fields.get(slot.value)
+        if slot.value in beside or not isinstance(place, str) or not is_reference(place.strip()):
+            continue
+        yield Invalid(
+            f"these settings take this secret from {place} on this machine, for the host that"
+            " they name. Nothing was made. If you mean that, give it beside the settings:"
+            f" pillarbox relay import FILE --set {slot.value}={place}",
+            field=slot.value,
+        )
+
+
 def _pillarbox(settings: Json) -> Imported:
     return Imported(dict(settings))
 
@@ -79,8 +98,7 @@ def _umbraco(settings: Json) -> Imported:
 
 def _thingsboard(settings: Json) -> Imported:
     """The value of the `mail` settings; older ones have texts for numbers and switches."""
-    is_on = {True: True, "true": True}
-    tls = "starttls" if is_on.get(settings.get("enableTls", False)) else "none"
+    tls = "starttls" if _is_on(settings, "enableTls") else "none"
     fields: dict[str, Any] = {
         "host": settings.get("smtpHost"),
         "port": settings.get("smtpPort"),
@@ -90,12 +108,12 @@ def _thingsboard(settings: Json) -> Imported:
         "from": settings.get("mailFrom"),
     }
     notes = ["the timeout covered reading only; the four timeouts here are for whole phases"]
-    if is_on.get(settings.get("enableProxy", False)):
+    if _is_on(settings, "enableProxy"):
         fields |= {"proxy_kind": "http", "proxy_host": settings.get("proxyHost")}
         fields |= {"proxy_port": settings.get("proxyPort")}
         fields |= {"proxy_username": settings.get("proxyUser")}
         fields |= {"proxy_password": settings.get("proxyPassword")}
-    if is_on.get(settings.get("enableOauth2", False)):
+    if _is_on(settings, "enableOauth2"):
         notes.append(_TOKENS)
     return Imported(fields, tuple(notes))
 
@@ -123,7 +141,7 @@ def _bold_bi(settings: Json) -> Imported:
 
 def _nodemailer(settings: Json) -> Imported:
     """The options of a transport, which are those of the Logto SMTP connector too."""
-    auth, tls = settings.get("auth") or {}, settings.get("tls") or {}
+    auth, tls = _object(settings, "auth"), _object(settings, "tls")
     mode, notes = _mode(settings)
     fields = {
         "host": settings.get("host"),
@@ -149,6 +167,22 @@ def _nodemailer(settings: Json) -> Imported:
     return Imported(fields, notes)
 
 
+def _is_on(settings: Json, name: str) -> bool:
+    """A switch, also as a text. Raises Invalid."""
+    value = settings.get(name)
+    if value is not None and not isinstance(value, bool | int | str):
+        raise Invalid("this is true or false", field=f"settings/{name}")
+    return value in (True, "true")
+
+
+def _object(settings: Json, name: str) -> Json:
+    """What belongs together under one name; nothing when it is not there. Raises Invalid."""
+    value = settings.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise Invalid("this is an object of settings", field=f"settings/{name}")
+    return value
+
+
 def _mode(settings: Json) -> tuple[str | None, tuple[str, ...]]:
     if settings.get("secure") or (settings.get("secure") is None and settings.get("port") == 465):
         return "implicit", ()
@@ -161,7 +195,7 @@ def _seconds(milliseconds: object, most: int) -> float | None:
     """Rounded into what is taken here; 0 meant the other system's own default."""
     if not isinstance(milliseconds, int | float) or not milliseconds:
         return None
-    return min(max(milliseconds / 1000, 5), most)
+    return min(max(min(milliseconds, most * 1000) / 1000, 5), most)
 
 
 def _url(settings: Json) -> Imported:

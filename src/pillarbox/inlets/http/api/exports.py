@@ -15,7 +15,7 @@ from pillarbox.inlets.http.body import Parsed
 from pillarbox.inlets.http.openapi import problems, takes
 from pillarbox.inlets.http.reading.relay import RELAY_SCHEMA, read_decision
 from pillarbox.inlets.http.relay_schemas import RelayShown
-from pillarbox.relays.import_.formats import FORMATS, imported
+from pillarbox.relays.import_.formats import FORMATS, imported, places_to_confirm
 
 router = APIRouter(prefix="/v1/relays", tags=["relays"])
 
@@ -80,7 +80,8 @@ async def import_relay(request: Request) -> Response:
     """
     A new relay from settings of another system, or of an export.
 
-    Fields beside `settings` win over what stands in it: the name, and secrets.
+    Fields beside `settings` win over what stands in it: the name, and secrets. The place of a
+    secret (env:…, file:…) counts only when it is given beside them too.
     """
     parsed = await intake_of(request).json(request)
     typed = dict(parsed.fields)
@@ -90,6 +91,9 @@ async def import_relay(request: Request) -> Response:
         found = imported(str(name), settings)
     except Invalid as fault:
         raise Rejected([*parsed.faults, fault]) from None
+    faults = [*parsed.faults, *places_to_confirm(found, typed)]
+    if len(faults) > len(parsed.faults):
+        raise Rejected(faults)
     whole = Parsed(found.fields | typed, parsed.faults)
     desk = desk_of(request)
     relay = await desk.registry.add(read_decision(whole, str(principal_of(request))))
