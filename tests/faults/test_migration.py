@@ -84,7 +84,8 @@ def test_mail_in_every_state_outlives_an_upgrade_that_is_killed(
         box.start()
         known_to(box, key)
         assert box.run("relay", "set", "away", "--port", str(relay.port)).returncode == 0
-        settled(box, key)
+        box.run("relay", "resume", "ledger")  # it may rest, after what it did before the kills
+        settled(box, key, seconds=180)
         found = check(box, key, ledger, relay, faults=place.faults)
         box.kill9()
         del box.environment["PYTHONPATH"]
